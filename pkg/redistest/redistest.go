@@ -1,0 +1,177 @@
+// Package redistest gives tests a real redis-server: one a test binary, with a
+// database of its own for each test; or a private one, for tests that kill,
+// freeze or fill it.
+//
+// A server is gone when the last test that used it ends; nothing it held is kept.
+package redistest
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const databases = 512
+
+var shared struct {
+	sync.Mutex
+	server *Server
+	users  int
+	next   int
+}
+
+// DB answers the URL of an empty database that no other test uses.
+func DB(t testing.TB) string {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.users == 0 {
+		dir, err := os.MkdirTemp("", "redistest-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.server, shared.next = launch(t, dir, freePort(t), "--databases", fmt.Sprint(databases)), 0
+	}
+	if shared.next == databases {
+		t.Fatalf("redistest: more than %d tests at once", databases)
+	}
+	shared.users++
+	url := fmt.Sprintf("redis://%s/%d", shared.server.Addr, shared.next)
+	shared.next++
+	t.Cleanup(func() {
+		shared.Lock()
+		defer shared.Unlock()
+		if shared.users--; shared.users == 0 {
+			shared.server.Kill()
+			_ = os.RemoveAll(shared.server.dir)
+		}
+	})
+	return url
+}
+
+// Server is a redis-server of one test's own.
+type Server struct {
+	Addr string
+	dir  string
+	args []string
+	cmd  *exec.Cmd
+	done chan struct{}
+	tb   testing.TB
+}
+
+// Start starts a private server; args are added to its command line.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s := launch(t, t.TempDir(), freePort(t), args...)
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// Reserve answers an address on which nothing listens, and a server to be
+// started there with [Server.Restart].
+func Reserve(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s := &Server{Addr: freePort(t), dir: t.TempDir(), args: args, tb: t}
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// URL is the server's first database.
+func (s *Server) URL() string { return "redis://" + s.Addr + "/0" }
+
+// Freeze stops the process as it stands: connections stay open, nothing answers.
+func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
+
+// Kill ends the process at once, and waits until it is gone.
+func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	<-s.done
+}
+
+// Restart starts the killed server again, on the same port and folder.
+func (s *Server) Restart() {
+	s.tb.Helper()
+	*s = *launch(s.tb, s.dir, s.Addr, s.args...)
+}
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.tb.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func launch(t testing.TB, dir, addr string, args ...string) *Server {
+	t.Helper()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := append([]string{"--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "no"}, args...)
+	cmd := exec.Command("redis-server", all...)
+	cmd.SysProcAttr = attributes()
+	logPath := filepath.Join(dir, "redis.log")
+	out, err := os.Create(logPath) //nolint:gosec // a folder of the test's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = out.Close() }()
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start redis-server (`make test` installs it): %v", err)
+	}
+	s := &Server{Addr: addr, dir: dir, args: args, cmd: cmd, done: make(chan struct{}), tb: t}
+	go func() { _ = cmd.Wait(); close(s.done) }()
+	for deadline := time.Now().Add(20 * time.Second); !pong(addr); {
+		select {
+		case <-s.done:
+		case <-time.After(5 * time.Millisecond):
+			if time.Now().Before(deadline) {
+				continue
+			}
+		}
+		text, _ := os.ReadFile(logPath) //nolint:gosec // a folder of the test's own
+		t.Fatalf("redis-server on %s did not come up:\n%s", addr, text)
+	}
+	return s
+}
+
+func pong(addr string) bool {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close() }()
+	if conn.SetDeadline(time.Now().Add(time.Second)) != nil {
+		return false
+	}
+	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+		return false
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	return err == nil && strings.HasPrefix(line, "+PONG")
+}

@@ -1,0 +1,125 @@
+package proto
+
+import "time"
+
+// Problem is the one shape of every error of the API. TechnicalDetails is a
+// stable code and the request id, except where api.md fixes the text.
+type Problem struct {
+	Success          bool   `json:"success"` // always false
+	Error            string `json:"error"`
+	Action           string `json:"action"`
+	TechnicalDetails string `json:"technical_details"`
+	JobID            string `json:"job_id,omitempty"` // 409: the job that is in the way
+}
+
+// SyncRequest is the body of POST /api/receipts/sync. Every field is optional.
+type SyncRequest struct {
+	Mode        *string `json:"mode"`
+	FromDate    *string `json:"from_date"`
+	ToDate      *string `json:"to_date"`
+	MonthsBack  *int    `json:"months_back"`
+	MaxMessages *int    `json:"max_messages"`
+	Force       *bool   `json:"force"`
+}
+
+// SyncAccepted is the answer 202 to a sync.
+type SyncAccepted struct {
+	Success      bool   `json:"success"`
+	Message      string `json:"message"`
+	JobID        string `json:"job_id"`
+	Status       State  `json:"status"`
+	Deduplicated bool   `json:"deduplicated,omitempty"`
+}
+
+// JobAnswer wraps one job.
+type JobAnswer struct {
+	Success bool `json:"success"`
+	Job     Job  `json:"job"`
+}
+
+// ReceiptAnswer wraps one receipt.
+type ReceiptAnswer struct {
+	Success bool          `json:"success"`
+	Receipt ReceiptDetail `json:"receipt"`
+}
+
+// List is one page of anything.
+type List[T any] struct {
+	Success    bool    `json:"success"`
+	Items      []T     `json:"items"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+// ConnectionState is where a business's Gmail connection stands.
+type ConnectionState string
+
+// The states of a connection.
+const (
+	ConnectionNone      ConnectionState = "not_connected"
+	ConnectionConnected ConnectionState = "connected"
+	ConnectionReconnect ConnectionState = "reconnect" // Gmail refuses the token: a person must connect again
+)
+
+// ConnectionAnswer is the answer of GET /api/gmail/oauth/status.
+type ConnectionAnswer struct {
+	Success    bool            `json:"success"`
+	Connected  bool            `json:"connected"`
+	Status     ConnectionState `json:"status"`
+	Email      *string         `json:"email"`
+	Reason     *string         `json:"reason"`
+	Action     *string         `json:"action"`
+	LastSyncAt *time.Time      `json:"last_sync_at"`
+}
+
+// OAuthStart is the answer of GET /api/gmail/oauth/start.
+type OAuthStart struct {
+	Success bool   `json:"success"`
+	AuthURL string `json:"auth_url"`
+}
+
+// SessionAnswer tells a page who is signed in.
+type SessionAnswer struct {
+	Success    bool   `json:"success"`
+	Subject    string `json:"subject"`
+	BusinessID string `json:"business_id"`
+	Role       string `json:"role"`
+}
+
+// Diagnostics is the answer of GET /api/receipts/queue/diagnostics.
+type Diagnostics struct {
+	Redis          RedisDiagnostics            `json:"redis"`
+	WorkersCount   int                         `json:"workers_count"` // live ones
+	Workers        []Worker                    `json:"workers"`       // and those that left or died in the last ten minutes
+	Queues         map[string]QueueDiagnostics `json:"queues"`
+	CriticalChecks CriticalChecks              `json:"critical_checks"`
+}
+
+// RedisDiagnostics tells how the API sees Redis.
+type RedisDiagnostics struct {
+	Available   bool   `json:"available"`
+	Ping        string `json:"ping"`
+	Version     string `json:"version"`
+	Persistence string `json:"persistence"`
+	Eviction    string `json:"eviction"`
+	RunID       string `json:"run_id"`
+	DB          int    `json:"db"`
+	Prefix      string `json:"prefix"`
+}
+
+// QueueDiagnostics tells how one queue stands.
+type QueueDiagnostics struct {
+	Length              int  `json:"length"`
+	HasWorkerListening  bool `json:"has_worker_listening"`
+	OldestJobAgeSeconds int  `json:"oldest_job_age_seconds"`
+	Claimed             int  `json:"claimed"`
+	Delayed             int  `json:"delayed"`
+	Dead                int  `json:"dead"`
+	Paused              bool `json:"paused"`
+}
+
+// CriticalChecks is the verdict: Status is "OK", or "ERROR: " and a sentence.
+type CriticalChecks struct {
+	DefaultQueueHasWorker bool   `json:"default_queue_has_worker"`
+	SyncQueueHasWorker    *bool  `json:"sync_queue_has_worker,omitempty"` // where the sync queue is not default
+	Status                string `json:"status"`
+}

@@ -1,0 +1,59 @@
+package proto
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Phase is what a running sync is doing.
+type Phase string
+
+// The phases of a sync, in the order in which they come.
+const (
+	PhaseHistory Phase = "history" // asking Gmail what changed since the cursor
+	PhaseListing Phase = "listing" // searching windows for candidates
+	PhaseReading Phase = "reading" // reading the chosen messages
+	PhaseDone    Phase = "done"
+)
+
+// Progress counts what is so: Saved equals rows written, Errors equals rows in
+// the list of failures. What is unknown is null, never a guess.
+type Progress struct {
+	Phase         Phase      `json:"phase"`
+	WindowsDone   int        `json:"windows_done"`
+	WindowsTotal  int        `json:"windows_total"`
+	Listed        int        `json:"listed"`  // ids chosen so far
+	Pending       int        `json:"pending"` // of those, still to read
+	Scanned       int        `json:"scanned"` // messages read
+	Saved         int        `json:"saved"`
+	Updated       int        `json:"updated"`
+	Duplicates    int        `json:"duplicates"`
+	NotReceipts   int        `json:"not_receipts"`
+	Gone          int        `json:"gone"`
+	Errors        int        `json:"errors"`
+	Percent       *float64   `json:"percent"`
+	Units         int        `json:"units"` // Gmail quota units spent
+	WaitingUntil  *time.Time `json:"waiting_until"`
+	WaitingReason *string    `json:"waiting_reason"`
+	ETA           *time.Time `json:"eta"`
+}
+
+// SyncResult is the result of a gmail_sync that finished.
+type SyncResult struct {
+	Scanned        int  `json:"scanned"`
+	Saved          int  `json:"saved"`
+	Updated        int  `json:"updated"`
+	Duplicates     int  `json:"duplicates"`
+	NotReceipts    int  `json:"not_receipts"`
+	Gone           int  `json:"gone"`
+	Errors         int  `json:"errors"`
+	Units          int  `json:"units"`
+	StoppedEarly   bool `json:"stopped_early"`   // max_messages was reached
+	HistoryExpired bool `json:"history_expired"` // Gmail no longer knew the cursor: the gap was listed instead
+}
+
+// LogValue is what the log tells of a sync that finished.
+func (r SyncResult) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int("scanned", r.Scanned), slog.Int("saved", r.Saved), slog.Int("errors", r.Errors),
+		slog.Int("units", r.Units), slog.Bool("stopped_early", r.StoppedEarly), slog.Bool("history_expired", r.HistoryExpired))
+}
