@@ -261,6 +261,15 @@ func classify(err error) error {
 	}
 }
 
+// Ping asks whether Redis answers.
+func (c *Client) Ping(ctx context.Context) error {
+	_, err := c.Do(ctx, func(b rueidis.Builder) rueidis.Completed { return b.Ping().Build() })
+	if err != nil {
+		return fmt.Errorf("ping redis: %w", err)
+	}
+	return nil
+}
+
 // Server is what a Redis tells of itself. What it does not tell is "unknown".
 type Server struct {
 	RunID, Version        string

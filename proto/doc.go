@@ -1,0 +1,72 @@
+// Package proto is the contract between receipts-api and receipts-worker, on
+// one page: they never call each other, and meet only in what is named here.
+//
+// # Keys
+//
+// [Keys] names every key; nothing else in the project writes the text of one.
+// The queue plane lies under one hash tag, P, so that each script and each
+// blocking read is legal on Redis Cluster:
+//
+//	P:queue:<queue>      list    ids that wait; pushed left, claimed right
+//	P:wake:<queue>       list    at most one wake token: a hint, never the truth
+//	P:claimed:<worker>   list    ids that this worker holds, never more than its slots
+//	P:workers:<queue>    zset    the registry: workers, scored by when their heartbeat runs out
+//	P:workers            zset    every worker, draining ones too: the reaper's index
+//	P:worker:<worker>    hash    details; expires ten minutes after the last beat
+//	P:left:<queue>       string  30 s: a worker has just left, or ran out
+//	P:beat               hash    when anybody last beat, and until when nobody is reaped
+//	P:departed           zset    who left or died, ten minutes, a hundred at most
+//	P:businesses         zset    connected businesses, scored by when an automatic sync is due
+//	P:rate:<business>    string  jobs made in this window
+//	P:idem:<b>:<hash>    string  idempotency key to job id, 24 h
+//	P:job:<id>           hash    one job: envelope, state, worker, lease, counts, progress, result
+//	P:delayed            zset    ids that wait for their time
+//	P:dead               zset    failed jobs; 10,000 and 30 days at most
+//	P:inflight:<b>       string  the marker: the one job of a business that has not ended
+//	P:recent:<b>         list    its newest 50 job ids
+//	P:paused             set     queues that hand out nothing
+//	P:lease, P:turn      numbers the last lease; claims that handed out a job
+//
+// A business's own keys (connection, cursor, ids, outcomes, receipts) share a
+// hash tag of its own; pkg/connection and pkg/receiptstore write them.
+//
+// # States
+//
+// Each row is a transition, done by one script; there are no others. Owner
+// means that job, lease and worker match the record: any other write is stale,
+// and changes nothing. An outcome repeated with the lease it settled is success.
+//
+//	operation             from                to         lists                          counts
+//	enqueue               -                   queued     + queue, token                 marker set
+//	claim                 queued              started    queue to claimed               attempts + 1
+//	finish                started, owner      finished   - claimed                      marker cleared
+//	fail                  started, owner      failed     claimed to dead                marker cleared
+//	retry, attempts left  started, owner      scheduled  claimed to delayed
+//	retry, none left      started, owner      failed     claimed to dead                marker cleared
+//	release               started, owner      queued     claimed to queue front, token  attempts - 1
+//	yield                 started, owner      queued     claimed to queue back, token   attempts - 1
+//	defer                 started, owner      scheduled  claimed to delayed             attempts - 1
+//	promote               scheduled, due      queued     delayed to queue back, token
+//	reap                  started, its worker queued     claimed to queue front, token  crashes + 1
+//	reap, third crash     started, its worker failed     claimed to dead                marker cleared
+//	cancel                queued, scheduled   canceled   taken out                      marker cleared
+//	cancel                started             started    flagged
+//	all but finish, of a flagged job          canceled   - claimed                      marker cleared
+//	supersede             queued, scheduled   canceled   taken out                      the new job's marker
+//
+// Finished, failed and canceled never change. Attempts and crashes count since
+// the last checkpoint that moved.
+//
+// # Who writes what
+//
+// The API enqueues and cancels. A worker registers, beats, drains, departs and
+// reaps; it claims, checkpoints and settles. Both read everything. The only
+// clock is Redis's.
+//
+// # Versions
+//
+// Every envelope and every stored record has a version. A reader takes fields
+// it does not know. A job of a newer version is deferred for a newer worker; a
+// release that writes a new version comes after one that reads it. The bytes of
+// each version stay in testdata/wire, and still decode.
+package proto
