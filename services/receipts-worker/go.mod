@@ -5,7 +5,9 @@ go 1.26.0
 require (
 	github.com/google/go-cmp v0.7.0
 	github.com/prometheus/client_golang v1.25.0
+	github.com/prosaas/receipts/pkg v0.0.0
 	github.com/prosaas/receipts/proto v0.0.0
+	github.com/prosaas/receipts/tools v0.0.0
 	github.com/shopspring/decimal v1.6.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d
@@ -50,4 +52,5 @@ require (
 replace (
 	github.com/prosaas/receipts/pkg => ../../pkg
 	github.com/prosaas/receipts/proto => ../../proto
+	github.com/prosaas/receipts/tools => ../../tools
 )
