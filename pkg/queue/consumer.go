@@ -107,11 +107,14 @@ func NewConsumer(q *Queue, registry Registry, newName func(host string) string, 
 // Redis is away it waits for it; where it was reaped it cancels its jobs with
 // [ErrLost] and registers anew.
 func (c *Consumer) Run(ctx context.Context) error {
+	over, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	for {
 		s, err := c.register(ctx)
 		if err != nil {
 			return nil //nolint:nilerr // ctx ended before there was anything to leave
 		}
+		s.over = over
 		err = s.run(ctx)
 		if !errors.Is(err, proto.ErrReaped) {
 			return err

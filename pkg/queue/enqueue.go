@@ -39,6 +39,7 @@ const (
 	Canceling    Verdict = "canceling"     // JobID, of the same business, is being canceled
 	Full         Verdict = "full"          // the queue is at its depth limit
 	Limited      Verdict = "limited"       // the business is over its rate; RetryAfter tells until when
+	NotDead      Verdict = "not_dead"      // the job to retry is not in the dead set
 )
 
 // Enqueued is the answer to a request.
@@ -86,6 +87,7 @@ end
 
 local again = redis.call('HGET', key.job(arg.id), 'state')
 if again then return say('queued', arg.id, again) end
+if arg.retry_of ~= '' and not redis.call('ZSCORE', key.dead, arg.retry_of) then return say('not_dead') end
 
 if arg.idem ~= '' then
   local first = redis.call('GET', key.idempotency(b, arg.idem))
@@ -153,6 +155,7 @@ if b ~= '' then
   redis.call('LTRIM', key.recent(b), 0, 49)
   redis.call('PEXPIRE', key.recent(b), int(math.max(arg.keep, DEAD_KEEP)))
 end
+if arg.retry_of ~= '' then redis.call('ZREM', key.dead, arg.retry_of) end
 if arg.idem ~= '' then redis.call('SET', key.idempotency(b, arg.idem), arg.id .. ' ' .. arg.body_hash, 'PX', 86400000) end
 if arg.rate_limit > 0 then
   used = redis.call('INCR', key.rate(b))

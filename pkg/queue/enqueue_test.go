@@ -18,12 +18,12 @@ import (
 func TestEnqueue(t *testing.T) {
 	t.Parallel()
 	full := func(id, business string) queue.Request {
-		r := sync(id, business)
+		r := syncOf(id, business)
 		r.Envelope.Mode = proto.ModeFull
 		return r
 	}
 	scheduled := func(id, business string) queue.Request {
-		r := sync(id, business)
+		r := syncOf(id, business)
 		r.Envelope.Trigger = proto.TriggerSchedule
 		return r
 	}
@@ -37,7 +37,7 @@ func TestEnqueue(t *testing.T) {
 		{
 			name:    "accepted",
 			before:  func(p *plane) { p.listen("w"); p.connect("b") },
-			request: sync("j", "b"),
+			request: syncOf("j", "b"),
 			want:    queue.Enqueued{Verdict: queue.Queued, JobID: "j", State: proto.StateQueued},
 			state:   lines("inflight:b j", "job:j queued attempts=0 crashes=0", "queue:default j", "recent:b j", "wake:default 1"),
 		},
@@ -58,7 +58,7 @@ func TestEnqueue(t *testing.T) {
 		{
 			name:    "no worker ever",
 			before:  func(p *plane) { p.connect("b") },
-			request: sync("j", "b"),
+			request: syncOf("j", "b"),
 			want:    queue.Enqueued{Verdict: queue.NoWorker},
 		},
 		{
@@ -105,13 +105,13 @@ func TestEnqueue(t *testing.T) {
 		{
 			name:    "the worker is asked before the connection",
 			before:  func(*plane) {},
-			request: sync("j", "stranger"),
+			request: syncOf("j", "stranger"),
 			want:    queue.Enqueued{Verdict: queue.NoWorker},
 		},
 		{
 			name:    "not connected",
 			before:  func(p *plane) { p.listen("w") },
-			request: sync("j", "b"),
+			request: syncOf("j", "b"),
 			want:    queue.Enqueued{Verdict: queue.NotConnected},
 		},
 		{
@@ -124,13 +124,13 @@ func TestEnqueue(t *testing.T) {
 		{
 			name:    "incremental asked while a full one runs",
 			before:  func(p *plane) { p.listen("w"); p.connect("b"); p.enqueue(full("first", "b")); p.claimOne("w") },
-			request: sync("j", "b"),
+			request: syncOf("j", "b"),
 			want:    queue.Enqueued{Verdict: queue.InFlight, JobID: "first", State: proto.StateStarted},
 			state:   lines("claimed:w first", "inflight:b first", "job:first started attempts=1 crashes=0 worker=w", "recent:b first"),
 		},
 		{
 			name:    "something else is in flight",
-			before:  func(p *plane) { p.listen("w"); p.connect("b"); p.enqueue(sync("first", "b")) },
+			before:  func(p *plane) { p.listen("w"); p.connect("b"); p.enqueue(syncOf("first", "b")) },
 			request: full("j", "b"),
 			want:    queue.Enqueued{Verdict: queue.Conflict, JobID: "first", State: proto.StateQueued},
 			state:   lines("inflight:b first", "job:first queued attempts=0 crashes=0", "queue:default first", "recent:b first", "wake:default 1"),
@@ -140,13 +140,13 @@ func TestEnqueue(t *testing.T) {
 			before: func(p *plane) {
 				p.listen("w")
 				p.connect("b")
-				p.enqueue(sync("first", "b"))
+				p.enqueue(syncOf("first", "b"))
 				p.claimOne("w")
 				if _, err := p.Cancel(p.t.Context(), "b", "first"); err != nil {
 					p.t.Fatal(err)
 				}
 			},
-			request: sync("j", "b"),
+			request: syncOf("j", "b"),
 			want:    queue.Enqueued{Verdict: queue.Canceling, JobID: "first", State: proto.StateStarted},
 			state:   lines("claimed:w first", "inflight:b first", "job:first started attempts=1 crashes=0 worker=w cancel=1", "recent:b first"),
 		},
@@ -163,10 +163,10 @@ func TestEnqueue(t *testing.T) {
 			before: func(p *plane) {
 				p.listen("w")
 				p.connect("b")
-				p.enqueue(sync("first", "b"))
+				p.enqueue(syncOf("first", "b"))
 				p.settle("w", p.claimOne("w"), queue.Settlement{Outcome: queue.Retry, After: time.Hour, MaxAttempts: 5})
 			},
-			request: sync("j", "b"),
+			request: syncOf("j", "b"),
 			want:    queue.Enqueued{Verdict: queue.InFlight, JobID: "first", State: proto.StateQueued},
 			state:   lines("inflight:b first", "job:first queued attempts=1 crashes=0", "queue:default first", "recent:b first", "wake:default 1"),
 		},
@@ -175,10 +175,10 @@ func TestEnqueue(t *testing.T) {
 			before: func(p *plane) {
 				p.listen("w")
 				p.connect("b")
-				p.enqueue(sync("first", "b"))
+				p.enqueue(syncOf("first", "b"))
 				p.settle("w", p.claimOne("w"), queue.Settlement{Outcome: queue.Defer, After: time.Hour})
 			},
-			request: sync("j", "b"),
+			request: syncOf("j", "b"),
 			want:    queue.Enqueued{Verdict: queue.InFlight, JobID: "first", State: proto.StateScheduled},
 			state:   lines("delayed first", "inflight:b first", "job:first scheduled attempts=0 crashes=0 why=defer", "recent:b first"),
 		},
@@ -189,7 +189,7 @@ func TestEnqueue(t *testing.T) {
 				p.connect("b")
 				p.do("SET", p.keys.Inflight("b"), "vanished")
 			},
-			request: sync("j", "b"),
+			request: syncOf("j", "b"),
 			want:    queue.Enqueued{Verdict: queue.Queued, JobID: "j", State: proto.StateQueued},
 			state:   lines("inflight:b j", "job:j queued attempts=0 crashes=0", "queue:default j", "recent:b j", "wake:default 1"),
 		},
@@ -230,7 +230,7 @@ func TestEnqueueRate(t *testing.T) {
 	p.listen("w")
 	p.connect("b")
 	request := func(id string) queue.Request {
-		r := sync(id, "b")
+		r := syncOf(id, "b")
 		r.RateLimit, r.RateWindow = 2, time.Minute
 		return r
 	}
@@ -250,7 +250,7 @@ func TestEnqueueIdempotency(t *testing.T) {
 	t.Parallel()
 	p := newPlane(t)
 	request := func(id, body string) queue.Request {
-		r := sync(id, "b")
+		r := syncOf(id, "b")
 		r.IdempotencyKey, r.BodyHash = "key", body
 		return r
 	}
@@ -280,7 +280,7 @@ func TestEnqueueTwentyAtOnceMakeOneJob(t *testing.T) {
 	var group errgroup.Group
 	for i := range 20 {
 		group.Go(func() error {
-			got, err := p.Enqueue(testCtx(t), sync("j"+string(rune('a'+i)), "b"))
+			got, err := p.Enqueue(testCtx(t), syncOf("j"+string(rune('a'+i)), "b"))
 			switch {
 			case err != nil:
 				return err

@@ -35,6 +35,22 @@ func (q *Queue) AnyJob(ctx context.Context, jobID string) (proto.Job, error) {
 	return jobs[0], nil
 }
 
+// fields reads a job's record as it lies in Redis.
+func (q *Queue) fields(ctx context.Context, jobID string) (map[string]string, error) {
+	reply, err := q.client.Do(ctx, func(b rueidis.Builder) rueidis.Completed { return b.Hgetall().Key(q.keys.Job(jobID)).Build() })
+	if err != nil {
+		return nil, fmt.Errorf("read job %s: %w", jobID, err)
+	}
+	fields, err := reply.AsStrMap()
+	if err != nil {
+		return nil, fmt.Errorf("read job %s: %w", jobID, err)
+	}
+	if len(fields) == 0 {
+		return nil, fmt.Errorf("read job %s: %w", jobID, ErrNotFound)
+	}
+	return fields, nil
+}
+
 // Recent reads the newest jobs of a business, newest first, at most 50. Ids
 // whose records have expired are skipped.
 func (q *Queue) Recent(ctx context.Context, business string, limit int) ([]proto.Job, error) {

@@ -28,7 +28,21 @@ type plane struct {
 
 func newPlane(t *testing.T) *plane {
 	t.Helper()
-	return openPlane(t, redistest.DB(t))
+	p := openPlane(t, redistest.DB(t))
+	t.Cleanup(func() { p.intact() })
+	return p
+}
+
+// intact fails the test where an invariant of the protocol is broken.
+func (p *plane) intact() {
+	p.t.Helper()
+	broken, err := p.Check(context.Background())
+	if err != nil {
+		p.t.Error(err)
+	}
+	for _, fault := range broken {
+		p.t.Errorf("invariant: %s", fault)
+	}
 }
 
 func openPlane(t *testing.T, url string) *plane {
@@ -79,7 +93,7 @@ func noop(id string) queue.Request {
 	}}
 }
 
-func sync(id, business string) queue.Request {
+func syncOf(id, business string) queue.Request {
 	r := noop(id)
 	r.Envelope.Kind, r.Envelope.BusinessID, r.Envelope.Mode, r.Envelope.Trigger = proto.KindGmailSync, business, proto.ModeIncremental, proto.TriggerUser
 	return r

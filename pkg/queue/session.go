@@ -23,9 +23,10 @@ const (
 type session struct {
 	*Consumer
 	worker proto.Worker
-	work   context.Context // the work context: parent of every turn's
+	work   context.Context //nolint:containedctx // the work context, parent of every turn's: a session is a span of time
 	stop   context.CancelCauseFunc
-	turned atomic.Int64 // when the dispatcher last passed its top, ns
+	over   context.Context //nolint:containedctx // ends with Run: until then outcomes are repeated
+	turned atomic.Int64    // when the dispatcher last passed its top, ns
 
 	mu    sync.Mutex
 	turns map[string]*turn // by job: claimed, and the outcome not yet acknowledged

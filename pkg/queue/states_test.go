@@ -83,7 +83,7 @@ func TestSettle(t *testing.T) {
 			p := newPlane(t)
 			p.listen("w")
 			p.connect("b")
-			p.enqueue(sync("j", "b"))
+			p.enqueue(syncOf("j", "b"))
 			job := p.claimOne("w")
 			if tt.flagged {
 				if state, err := p.Cancel(t.Context(), "b", "j"); err != nil || state != proto.StateStarted {
@@ -275,7 +275,7 @@ func TestCancelOfWhatWaits(t *testing.T) {
 			p := newPlane(t)
 			p.listen("w")
 			p.connect("b")
-			p.enqueue(sync("j", "b"))
+			p.enqueue(syncOf("j", "b"))
 			want := lines("job:j canceled attempts=0 crashes=0 expires", "recent:b j", "wake:default 1")
 			if from == "scheduled" {
 				p.settle("w", p.claimOne("w"), queue.Settlement{Outcome: queue.Defer, After: time.Hour})

@@ -72,7 +72,7 @@ func (s *session) start(c Claimed) {
 		defer s.end(t)
 		defer cancel(nil)
 		if err != nil {
-			s.settle(ctx, t, unreadable(err))
+			s.settle(t, unreadable(err))
 			return
 		}
 		t.log.InfoContext(ctx, "🔔 JOB_START: "+work.Title, "mode", envelope.Mode, "attempt", c.Attempt, "queue_wait", c.Waited.String())
@@ -81,7 +81,7 @@ func (s *session) start(c Claimed) {
 			cancel(ErrCanceled)
 		}
 		result, err := s.handle(ctx, t)
-		s.settle(ctx, t, s.decide(ctx, t, result, err))
+		s.settle(t, s.decide(ctx, t, result, err))
 	}()
 }
 
@@ -178,23 +178,23 @@ func jitter(attempt int) time.Duration {
 	return rand.N(most)
 }
 
-// settle writes the outcome, again and again until Redis has answered: its
-// troubles are not the job's. After a shutdown it goes on for as long as the
-// process does.
-func (s *session) settle(ctx context.Context, t *turn, v verdict) {
+// settle writes the outcome, again and again until Redis has answered or the
+// consumer is over: Redis's troubles are not the job's.
+func (s *session) settle(t *turn, v verdict) {
 	if !t.settling.CompareAndSwap(false, true) {
 		return // it was given up at shutdown
 	}
-	ctx = context.WithoutCancel(ctx)
-	for wait := backoff(); ; _ = wait(ctx) {
+	ctx := s.over
+	for wait := backoff(); ; {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		state, err := s.queue.Settle(call, s.worker.Name, t.job.id, t.job.lease, v.Settlement)
 		cancel()
-		if err == nil || errors.Is(err, ErrStale) {
+		if err == nil || errors.Is(err, ErrStale) || ctx.Err() != nil {
 			s.tell(ctx, t, v, state, err)
 			return
 		}
 		t.log.WarnContext(ctx, "outcome was not taken, trying again", "outcome", v.Outcome, "err", err)
+		_ = wait(ctx)
 	}
 }
 

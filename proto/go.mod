@@ -1,0 +1,3 @@
+module github.com/prosaas/receipts/proto
+
+go 1.26.0
