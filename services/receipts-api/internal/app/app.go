@@ -1,0 +1,219 @@
+// Package app builds receipts-api from its settings, starts it, and stops it in
+// order. It is the only place that builds things.
+//
+// Redis may be away when it starts: it listens at once, says so on /readyz and
+// in the log, and recovers by itself. A stop answers the requests in hand, those
+// that wait for a worker at once, and takes no longer than SHUTDOWN_TIMEOUT; a
+// crash loses those requests and nothing else.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prosaas/receipts/pkg/auth"
+	"github.com/prosaas/receipts/pkg/config"
+	"github.com/prosaas/receipts/pkg/connection"
+	"github.com/prosaas/receipts/pkg/lifecycle"
+	"github.com/prosaas/receipts/pkg/logging"
+	"github.com/prosaas/receipts/pkg/metrics"
+	"github.com/prosaas/receipts/pkg/queue"
+	"github.com/prosaas/receipts/pkg/receiptstore"
+	"github.com/prosaas/receipts/pkg/redisclient"
+	"github.com/prosaas/receipts/pkg/registry"
+	"github.com/prosaas/receipts/proto"
+	"github.com/prosaas/receipts/services/receipts-api/internal/httpapi"
+	"github.com/prosaas/receipts/services/receipts-api/internal/page"
+)
+
+// Run runs the service until ctx ends, which is no error, or until it cannot
+// serve any more.
+func Run(ctx context.Context, cfg config.API, log *slog.Logger, version string) error {
+	a, err := New(cfg, log, version)
+	if err != nil {
+		return err
+	}
+	if err := a.Start(ctx); err != nil {
+		return errors.Join(err, a.Stop())
+	}
+	select {
+	case <-ctx.Done():
+		log.InfoContext(ctx, "receipts-api stops")
+		return a.Stop()
+	case err := <-a.failed:
+		return errors.Join(err, a.Stop())
+	}
+}
+
+// App is the service.
+type App struct {
+	cfg     config.API
+	log     *slog.Logger
+	version string
+
+	redis   *redisclient.Client
+	api     *httpapi.API
+	metrics metrics.Registry
+	stack   *lifecycle.Stack
+
+	public, admin net.Listener
+	failed        chan error // of a listener that ended by itself
+}
+
+// New builds the service. It calls nobody, and fails only over a setting.
+func New(cfg config.API, log *slog.Logger, version string) (*App, error) {
+	keys, err := proto.NewKeys(cfg.QueuePrefix)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := connection.NewSealer(cfg.TokenKeys.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	pages, err := page.New(page.Options{LoginURL: cfg.LoginURL})
+	if err != nil {
+		return nil, err
+	}
+	redis, err := redisclient.Open(cfg.RedisURL.Reveal(), redisclient.Options{Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	a := &App{
+		cfg: cfg, log: log, version: version, redis: redis, metrics: metrics.New(),
+		stack: lifecycle.New(cfg.ShutdownTimeout), failed: make(chan error, 2),
+	}
+	a.stack.OnStop("redis", func(context.Context) error {
+		redis.Close()
+		return nil
+	})
+	a.api = httpapi.New(cfg, httpapi.Parts{
+		Redis: redis, Keys: keys, Queue: queue.New(redis, keys), Registry: registry.New(redis, keys),
+		Receipts:   receiptstore.New(redis, keys, receiptstore.Options{}),
+		Connection: connection.New(redis, keys, oauth(cfg), sealer, connection.Options{Logger: log}),
+		Verifier:   verifier(cfg.JWT), Page: pages, Metrics: a.metrics, Logger: log, Version: version,
+	}, httpapi.Options{})
+	return a, nil
+}
+
+func verifier(cfg config.JWT) *auth.Verifier {
+	opts := auth.Options{Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience}
+	if cfg.JWKSURL != "" {
+		return auth.NewKeySetVerifier(cfg.JWKSURL, opts)
+	}
+	return auth.NewSecretVerifier([]byte(cfg.JWTSecret.Reveal()), opts)
+}
+
+func oauth(cfg config.API) connection.OAuth {
+	return connection.OAuth{
+		ClientID: cfg.GoogleClientID, ClientSecret: cfg.GoogleClientSecret.Reveal(), RedirectURL: cfg.GoogleRedirectURL,
+		AuthURL: cfg.OAuthAuthURL, TokenURL: cfg.OAuthTokenURL, RevokeURL: cfg.OAuthRevokeURL, GmailEndpoint: cfg.GmailEndpoint,
+	}
+}
+
+// Start listens, on both addresses or on none. It does not wait for Redis.
+func (a *App) Start(ctx context.Context) error {
+	a.greetRedis()
+
+	admin := http.NewServeMux()
+	admin.Handle("GET /metrics", a.metrics.Handler(a.log))
+	var err error
+	if a.admin, err = a.serve(ctx, "metrics", a.cfg.AdminAddr, admin); err != nil {
+		return err
+	}
+	if a.public, err = a.serve(ctx, "api", a.cfg.APIAddr, a.api); err != nil {
+		return err
+	}
+	// Above the listener, so that it runs before: a request that waits for a
+	// worker would hold up the end of the others.
+	a.stack.OnStop("waiting requests", func(context.Context) error {
+		a.api.Stop()
+		return nil
+	})
+	a.log.InfoContext(ctx, "receipts-api listens", "addr", a.Addr(), "admin_addr", a.AdminAddr(), logging.KeyQueue, a.cfg.SyncQueue, logging.KeyVersion, a.version)
+	return nil
+}
+
+// serve listens on addr and serves there until the stack stops it.
+func (a *App) serve(ctx context.Context, name, addr string, handler http.Handler) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s: %w", name, err)
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		// Not shorter than a request may wait: the end of ReadTimeout ends its
+		// context, even though it was read long ago.
+		ReadTimeout:    30*time.Second + a.cfg.GuardWait,
+		WriteTimeout:   30*time.Second + a.cfg.GuardWait,
+		IdleTimeout:    2 * time.Minute,
+		MaxHeaderBytes: 32 << 10,
+		ErrorLog:       slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // scanners and cut connections, mostly
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			a.failed <- fmt.Errorf("serve %s: %w", name, err)
+		}
+	}()
+	a.stack.OnStop(name, func(ctx context.Context) error {
+		err := server.Shutdown(ctx)
+		if err != nil {
+			err = errors.Join(err, server.Close())
+		}
+		<-served
+		return err
+	})
+	return listener, nil
+}
+
+// greetRedis logs, once Redis is there, which one it is, so that an operator can
+// compare it with what the worker logs, and warns of one that may lose jobs.
+func (a *App) greetRedis() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-a.redis.Ready():
+		case <-ctx.Done():
+			return
+		}
+		server, err := a.redis.Describe(ctx)
+		if err != nil {
+			a.log.WarnContext(ctx, "redis not described", logging.KeyError, err)
+			return
+		}
+		a.log.InfoContext(ctx, "redis found", "run_id", server.RunID, "db", a.redis.DB(), "prefix", a.cfg.QueuePrefix,
+			"redis_version", server.Version, "persistence", server.Persistence, "eviction", server.Eviction)
+		if server.Eviction != "noeviction" && server.Eviction != "unknown" {
+			a.log.WarnContext(ctx, "redis may evict queued jobs: set maxmemory-policy to noeviction", "eviction", server.Eviction)
+		}
+		if server.Persistence == "none" {
+			a.log.WarnContext(ctx, "redis keeps nothing over a restart: set appendonly to yes")
+		}
+	}()
+	a.stack.OnStop("greeting of redis", func(context.Context) error {
+		cancel()
+		<-done
+		return nil
+	})
+}
+
+// Addr is where the API listens; AdminAddr where its metrics are. Both are
+// known once Start has answered.
+func (a *App) Addr() string { return a.public.Addr().String() }
+
+// AdminAddr is where the metrics are.
+func (a *App) AdminAddr() string { return a.admin.Addr().String() }
+
+// Stop turns the service not-ready, answers what waits, finishes the requests in
+// hand, and gives everything back, within SHUTDOWN_TIMEOUT. It may be called
+// after a Start that failed.
+func (a *App) Stop() error { return a.stack.Stop() }

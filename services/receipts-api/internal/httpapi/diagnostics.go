@@ -1,0 +1,132 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/prosaas/receipts/pkg/auth"
+	"github.com/prosaas/receipts/pkg/queue"
+	"github.com/prosaas/receipts/pkg/redisclient"
+	"github.com/prosaas/receipts/pkg/registry"
+	"github.com/prosaas/receipts/proto"
+)
+
+// diagnostics tells an operator how Redis, workers and queues stand: the same
+// truth that the guard and the metrics read.
+func (a *API) diagnostics(c echo.Context) error {
+	if err := a.admitOperator(c); err != nil {
+		return err
+	}
+	if !a.diagnosable.Allow() {
+		return problem{
+			status: http.StatusTooManyRequests, code: "rate_limited", retryAfter: time.Second,
+			text: "Too many requests for diagnostics", action: "Ask less often",
+		}
+	}
+	ctx, cancel := patient(c)
+	defer cancel()
+	d, err := a.diagnose(ctx)
+	if errors.Is(err, redisclient.ErrUnavailable) {
+		return errors.Join(c.JSON(http.StatusServiceUnavailable, d), err)
+	}
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, d)
+}
+
+// admitOperator lets in whoever has a diagnostic key, which is enough, or is a
+// system admin. It does not tell the others what they lack.
+func (a *API) admitOperator(c echo.Context) error {
+	if a.hasDiagnosticKey(c.Request()) {
+		return nil
+	}
+	p, err := a.authenticate(c)
+	if err != nil {
+		if errors.Is(err, auth.ErrKeysUnavailable) {
+			return err
+		}
+		return errForbidden.because(err)
+	}
+	if !p.Can(auth.RoleSystemAdmin) {
+		return errForbidden
+	}
+	return nil
+}
+
+// hasDiagnosticKey compares hashes, each key always, so that the time it takes
+// tells nothing. Where no key is configured, none fits.
+func (a *API) hasDiagnosticKey(r *http.Request) bool {
+	given := sha256.Sum256([]byte(r.Header.Get("X-Diagnostic-Key")))
+	fits := 0
+	for _, key := range a.keyHashes {
+		fits |= subtle.ConstantTimeCompare(given[:], key[:])
+	}
+	return fits == 1
+}
+
+// diagnose answers what it could learn; with [redisclient.ErrUnavailable] that
+// Redis is not there, in the same shape.
+func (a *API) diagnose(ctx context.Context) (proto.Diagnostics, error) {
+	d := proto.Diagnostics{
+		Redis:   proto.RedisDiagnostics{Ping: "ERROR", Version: "unknown", Persistence: "unknown", Eviction: "unknown", RunID: "unknown", DB: a.Redis.DB(), Prefix: a.Keys.Prefix()},
+		Workers: []proto.Worker{}, Queues: map[string]proto.QueueDiagnostics{},
+		CriticalChecks: proto.CriticalChecks{Status: "ERROR: Redis does not answer: start it, or correct REDIS_URL"},
+	}
+	if a.settings.SyncQueue != proto.QueueDefault {
+		d.CriticalChecks.SyncQueueHasWorker = new(bool)
+	}
+	server, err := a.Redis.Describe(ctx)
+	if err != nil {
+		return d, err
+	}
+	roll, depths, err := standing(ctx, a.Queue, a.Registry)
+	if err != nil {
+		return d, err
+	}
+	d.Redis.Available, d.Redis.Ping = true, "OK"
+	d.Redis.Version, d.Redis.Persistence, d.Redis.Eviction, d.Redis.RunID = server.Version, server.Persistence, server.Eviction, server.RunID
+	d.WorkersCount, d.Workers = roll.Count(), roll.Workers
+	for name, depth := range depths.Queues {
+		d.Queues[name] = queueDiagnostics(depth, depths.Now, roll.Listening(name))
+	}
+	d.CriticalChecks = a.critical(roll)
+	return d, nil
+}
+
+func queueDiagnostics(depth queue.Depth, now time.Time, listening bool) proto.QueueDiagnostics {
+	q := proto.QueueDiagnostics{
+		Length: depth.Waiting, HasWorkerListening: listening,
+		Claimed: depth.Claimed, Delayed: depth.Delayed, Dead: depth.Dead, Paused: depth.Paused,
+	}
+	if depth.Oldest != nil {
+		q.OldestJobAgeSeconds = max(int(now.Sub(*depth.Oldest).Seconds()), 0)
+	}
+	return q
+}
+
+// critical is the verdict: without a worker on these queues no sync is accepted.
+func (a *API) critical(roll registry.Roll) proto.CriticalChecks {
+	checks := proto.CriticalChecks{DefaultQueueHasWorker: roll.Listening(proto.QueueDefault), Status: "OK"}
+	lacking := ""
+	if !checks.DefaultQueueHasWorker {
+		lacking = proto.QueueDefault
+	}
+	if a.settings.SyncQueue != proto.QueueDefault {
+		listening := roll.Listening(a.settings.SyncQueue)
+		checks.SyncQueueHasWorker = &listening
+		if !listening {
+			lacking = a.settings.SyncQueue
+		}
+	}
+	if lacking != "" {
+		checks.Status = "ERROR: no live worker listens to '" + lacking + "': start receipts-worker, or correct its WORKER_QUEUES"
+	}
+	return checks
+}

@@ -1,0 +1,152 @@
+package httpapi
+
+import (
+	"testing"
+	"time"
+
+	"github.com/prosaas/receipts/pkg/auth"
+	"github.com/prosaas/receipts/pkg/redistest"
+	"github.com/prosaas/receipts/proto"
+)
+
+const diagnosticsPath = "/api/receipts/queue/diagnostics"
+
+var withKey = []change{anonymous, with("X-Diagnostic-Key", diagnosticKey)}
+
+func (s *service) diagnose(changes ...change) (int, proto.Diagnostics) {
+	s.Helper()
+	a := s.do("GET", diagnosticsPath, "", append(withKey, changes...)...)
+	var d proto.Diagnostics
+	a.json(s, &d)
+	return a.status, d
+}
+
+func TestWhoMaySeeDiagnostics(t *testing.T) {
+	t.Parallel()
+	s := live(t)
+	forbidden := problemBody("Forbidden", "Ask somebody who may do this, or sign in as somebody else", "forbidden")
+	for _, row := range []struct {
+		name    string
+		changes []change
+		status  int
+	}{
+		{"nobody", []change{anonymous}, 403},
+		{"an owner", []change{as(t, auth.Principal{BusinessID: business, Role: auth.RoleOwner})}, 403},
+		{"an expired admin", []change{with("Authorization", "Bearer "+token(t, auth.Principal{Role: auth.RoleSystemAdmin}, -time.Hour))}, 403},
+		{"a wrong key", []change{anonymous, with("X-Diagnostic-Key", diagnosticKey+"x")}, 403},
+		{"no key", []change{anonymous, with("X-Diagnostic-Key", "")}, 403},
+		{"a system admin", []change{as(t, auth.Principal{Role: auth.RoleSystemAdmin})}, 200},
+		{"the key alone", withKey, 200},
+		{"the key beside a bad token", []change{with("Authorization", "Bearer x"), with("X-Diagnostic-Key", diagnosticKey)}, 200},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			a := s.do("GET", diagnosticsPath, "", row.changes...)
+			if row.status == 403 {
+				a.want(t, 403, forbidden)
+			} else if a.status != row.status {
+				t.Errorf("answer = %d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
+func TestNoDiagnosticKeysIsClosed(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "DIAGNOSTIC_KEYS=").ready()
+	for _, key := range []string{"", diagnosticKey} {
+		if a := s.do("GET", diagnosticsPath, "", anonymous, with("X-Diagnostic-Key", key)); a.status != 403 {
+			t.Errorf("key %q: %d", key, a.status)
+		}
+	}
+}
+
+func TestDiagnosticKeysRotate(t *testing.T) {
+	t.Parallel()
+	next := "the-next-diagnostic-key-of-tests-01"
+	s := serve(t, "DIAGNOSTIC_KEYS="+diagnosticKey+","+next).ready()
+	for _, key := range []string{diagnosticKey, next} {
+		if status, _ := s.diagnose(with("X-Diagnostic-Key", key)); status != 200 {
+			t.Errorf("key %q: %d", key, status)
+		}
+	}
+}
+
+func TestDiagnostics(t *testing.T) {
+	t.Parallel()
+	s := serve(t).ready()
+	s.connect(business)
+	worker := s.worker("default")
+	s.sync("")
+
+	_, d := s.diagnose()
+	server, err := s.redis.Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Workers) != 1 {
+		t.Fatalf("workers = %+v", d.Workers)
+	}
+	diff(t, "diagnostics", d, proto.Diagnostics{
+		Redis: proto.RedisDiagnostics{
+			Available: true, Ping: "OK", Version: server.Version, Persistence: "none", Eviction: "noeviction",
+			RunID: server.RunID, DB: s.redis.DB(), Prefix: "{receipts}",
+		},
+		WorkersCount: 1,
+		Workers: []proto.Worker{{
+			Name: worker, Queues: []string{"default"}, State: proto.WorkerLive, Version: "v1.2.3", Protocol: 1, Concurrency: 2,
+			StartedAt: d.Workers[0].StartedAt, LastHeartbeatAt: d.Workers[0].LastHeartbeatAt, Prefix: "{receipts}",
+		}},
+		Queues: map[string]proto.QueueDiagnostics{
+			"high": {}, "low": {},
+			"default": {Length: 1, HasWorkerListening: true, OldestJobAgeSeconds: d.Queues["default"].OldestJobAgeSeconds},
+		},
+		CriticalChecks: proto.CriticalChecks{DefaultQueueHasWorker: true, Status: "OK"},
+	})
+
+	if err := s.registry.Drain(t.Context(), worker); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.registry.Depart(t.Context(), worker); err != nil {
+		t.Fatal(err)
+	}
+	_, d = s.diagnose()
+	diff(t, "checks without a worker", d.CriticalChecks, proto.CriticalChecks{
+		Status: "ERROR: no live worker listens to 'default': start receipts-worker, or correct its WORKER_QUEUES",
+	})
+	if d.WorkersCount != 0 || len(d.Workers) != 1 || d.Workers[0].State != proto.WorkerDeparted {
+		t.Errorf("%d live, listed %+v", d.WorkersCount, d.Workers)
+	}
+}
+
+func TestDiagnosticsOfAnotherSyncQueue(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "SYNC_QUEUE=high").ready()
+	s.worker("default")
+	_, d := s.diagnose()
+	no := false
+	diff(t, "checks", d.CriticalChecks, proto.CriticalChecks{
+		DefaultQueueHasWorker: true, SyncQueueHasWorker: &no,
+		Status: "ERROR: no live worker listens to 'high': start receipts-worker, or correct its WORKER_QUEUES",
+	})
+}
+
+func TestDiagnosticsWithoutRedis(t *testing.T) {
+	t.Parallel()
+	status, d := serveOn(t, redistest.Reserve(t).URL()).diagnose()
+	if status != 503 || d.Redis.Available || d.Redis.Ping != "ERROR" {
+		t.Errorf("%d %+v", status, d.Redis)
+	}
+	diff(t, "checks", d.CriticalChecks, proto.CriticalChecks{Status: "ERROR: Redis does not answer: start it, or correct REDIS_URL"})
+}
+
+func TestDiagnosticsAreLimited(t *testing.T) {
+	t.Parallel()
+	s := live(t)
+	s.api.diagnosable.SetBurst(1)
+	s.api.diagnosable.SetLimit(0)
+	if status, _ := s.diagnose(); status != 200 {
+		t.Fatalf("the first answered %d", status)
+	}
+	a := s.do("GET", diagnosticsPath, "", withKey...)
+	a.want(t, 429, problemBody("Too many requests for diagnostics", "Ask less often", "rate_limited"))
+}

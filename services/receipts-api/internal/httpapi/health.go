@@ -1,0 +1,40 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/prosaas/receipts/proto"
+)
+
+// livez tells that the process answers.
+func (a *API) livez(c echo.Context) error {
+	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readyz tells whether requests may come: Redis answers, and the process is not
+// stopping. Whether workers live is no matter: somebody must say that none does.
+func (a *API) readyz(c echo.Context) error {
+	if a.stopping.Load() {
+		return problem{
+			status: http.StatusServiceUnavailable, code: "stopping", retryAfter: 5 * time.Second,
+			text: "The service is stopping", action: "Try again in a moment",
+		}
+	}
+	ctx, cancel := patient(c)
+	defer cancel()
+	if err := a.Redis.Ping(ctx); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
+}
+
+func (a *API) version(c echo.Context) error {
+	return c.JSON(http.StatusOK, map[string]string{"version": a.Version})
+}
+
+func (a *API) openAPI(c echo.Context) error {
+	return c.Blob(http.StatusOK, "application/yaml", []byte(proto.OpenAPI))
+}

@@ -1,0 +1,108 @@
+// Package httpapi is the HTTP API of receipts-api. routes.go is its table of
+// contents; a sync is asked for in sync.go, guarded in guard.go, and what came
+// of it is read through jobs.go and receipts.go.
+//
+// A request that was answered 202 is a job in Redis, written before the answer;
+// whatever was answered otherwise made none. The process itself keeps nothing
+// but counts and the requests that it holds: after a crash a client asks again,
+// and an Idempotency-Key, or the one job in flight of a business, makes that the
+// same job. Every error has the one shape of proto.Problem, and none shows a
+// cause; causes are logged, once.
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+
+	"github.com/prosaas/receipts/pkg/auth"
+	"github.com/prosaas/receipts/pkg/config"
+	"github.com/prosaas/receipts/pkg/connection"
+	"github.com/prosaas/receipts/pkg/queue"
+	"github.com/prosaas/receipts/pkg/receiptstore"
+	"github.com/prosaas/receipts/pkg/redisclient"
+	"github.com/prosaas/receipts/pkg/registry"
+	"github.com/prosaas/receipts/proto"
+)
+
+// Parts are what the API is made of. All are required.
+type Parts struct {
+	Redis      *redisclient.Client
+	Keys       proto.Keys
+	Queue      *queue.Queue
+	Registry   *registry.Registry
+	Receipts   *receiptstore.Store
+	Connection *connection.Keeper
+	Verifier   *auth.Verifier
+	Page       http.Handler // what is not the API's own: pages and their assets
+	Metrics    prometheus.Registerer
+	Logger     *slog.Logger
+	Version    string
+}
+
+// Options are the optional settings of the API.
+type Options struct {
+	Now func() time.Time // the system's clock by default; tells what day it is
+}
+
+// redisPatience is how long a request waits for Redis: it is told within a
+// second that Redis is not there.
+const redisPatience = 800 * time.Millisecond
+
+// API answers requests. It may be used by many goroutines at once.
+type API struct {
+	Parts
+
+	settings    config.API
+	now         func() time.Time
+	handler     http.Handler
+	returning   *watch // of workers to the sync queue
+	stopping    atomic.Bool
+	counts      counts
+	keyHashes   [][sha256.Size]byte // of the diagnostic keys
+	diagnosable *rate.Limiter
+	crossOrigin http.CrossOriginProtection
+}
+
+// New makes the API. It asks nobody anything: Redis may be down.
+func New(settings config.API, parts Parts, opts Options) *API {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	a := &API{
+		Parts:       parts,
+		settings:    settings,
+		now:         opts.Now,
+		counts:      newCounts(parts.Metrics),
+		diagnosable: rate.NewLimiter(5, 20),
+	}
+	for _, key := range settings.DiagnosticKeys {
+		a.keyHashes = append(a.keyHashes, sha256.Sum256([]byte(key.Reveal())))
+	}
+	a.returning = newWatch(a.workerListens)
+	parts.Metrics.MustRegister(newCensus(parts.Queue, parts.Registry, parts.Logger))
+	a.handler = a.router()
+	return a
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+// Stop turns the API not-ready and answers the requests that wait for a worker.
+// Other requests go on: whoever serves them ends those.
+func (a *API) Stop() {
+	a.stopping.Store(true)
+	a.returning.stop()
+}
+
+// patient bounds what a request asks of Redis.
+func patient(c echo.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.Request().Context(), redisPatience)
+}

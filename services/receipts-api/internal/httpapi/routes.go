@@ -1,0 +1,61 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/prosaas/receipts/pkg/auth"
+)
+
+// route is one line of the table of contents. Whoever calls must be able to do
+// what need names; where it is empty, the handler itself tells who may.
+type route struct {
+	method, path string
+	need         auth.Role
+	handle       echo.HandlerFunc
+}
+
+func (a *API) routes() []route {
+	return []route{
+		{http.MethodPost, "/api/receipts/sync", auth.RoleMember, a.startSync},
+		{http.MethodGet, "/api/receipts/sync", auth.RoleMember, a.listJobs},
+		{http.MethodGet, "/api/receipts/sync/latest", auth.RoleMember, a.latestJob},
+		{http.MethodGet, "/api/receipts/sync/:job_id", auth.RoleMember, a.job},
+		{http.MethodPost, "/api/receipts/sync/:job_id/cancel", auth.RoleMember, a.cancelJob},
+
+		{http.MethodGet, "/api/receipts", auth.RoleMember, a.listReceipts},
+		{http.MethodGet, "/api/receipts/:id", auth.RoleMember, a.receipt},
+
+		{http.MethodGet, "/api/receipts/queue/diagnostics", "", a.diagnostics},
+
+		{http.MethodGet, "/api/gmail/oauth/start", auth.RoleOwner, a.startOAuth},
+		{http.MethodGet, "/api/gmail/oauth/callback", "", a.finishOAuth},
+		{http.MethodGet, "/api/gmail/oauth/status", auth.RoleMember, a.connectionStatus},
+		{http.MethodDelete, "/api/gmail/oauth/disconnect", auth.RoleOwner, a.disconnect},
+
+		{http.MethodPost, "/api/session", "", a.signIn},
+		{http.MethodGet, "/api/session", "", a.session},
+		{http.MethodDelete, "/api/session", "", a.signOut},
+
+		{http.MethodGet, "/livez", "", a.livez},
+		{http.MethodGet, "/readyz", "", a.readyz},
+		{http.MethodGet, "/version", "", a.version},
+		{http.MethodGet, "/openapi.yaml", "", a.openAPI},
+	}
+}
+
+// router puts the routes behind what every request goes through.
+func (a *API) router() http.Handler {
+	e := echo.New()
+	e.HTTPErrorHandler = a.fail
+	e.IPExtractor = clientIP(a.settings.TrustedProxies)
+	e.Use(a.observe, a.secure, recovered, a.sameOrigin)
+	for _, r := range a.routes() {
+		e.Add(r.method, r.path, a.admit(r.need, r.handle))
+	}
+	for _, path := range []string{"/", "/signin", "/assets/:name"} {
+		e.GET(path, echo.WrapHandler(a.Page))
+	}
+	return e
+}

@@ -1,0 +1,184 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/prosaas/receipts/pkg/queue"
+	"github.com/prosaas/receipts/pkg/redisclient"
+	"github.com/prosaas/receipts/proto"
+)
+
+const maxIdempotencyKey = 255
+
+// startSync ① asks for a sync. What came of it is decided by the job's enqueue
+// script, and told by [API.verdict].
+func (a *API) startSync(c echo.Context) error {
+	answer, err := a.trySync(c)
+	a.counts.syncs.WithLabelValues(syncResult(answer.Verdict, err)).Inc()
+	if err != nil {
+		return syncProblem(err)
+	}
+	return a.verdict(c, answer)
+}
+
+func (a *API) trySync(c echo.Context) (queue.Enqueued, error) {
+	var body proto.SyncRequest
+	if err := readBody(c, &body); err != nil {
+		return queue.Enqueued{}, err
+	}
+	mode, params, err := plan(body, a.now().In(a.settings.DefaultTimeZone))
+	if err != nil {
+		return queue.Enqueued{}, err
+	}
+	request, err := a.syncRequest(c, caller(c).BusinessID, proto.TriggerUser, mode, params)
+	if err != nil {
+		return queue.Enqueued{}, err
+	}
+	if request.IdempotencyKey, request.BodyHash, err = idempotency(c, body); err != nil {
+		return queue.Enqueued{}, err
+	}
+	return a.enqueue(c.Request().Context(), request)
+}
+
+// syncProblem says of a Redis that is not there what it means for a sync.
+func syncProblem(err error) error {
+	if !errors.Is(err, redisclient.ErrUnavailable) {
+		return err
+	}
+	p := errNoRedis.because(err)
+	p.text = "Redis not available - receipts sync cannot start"
+	return p
+}
+
+// syncRequest is the job of a sync, with all that its enqueue is asked.
+func (a *API) syncRequest(c echo.Context, business string, trigger proto.Trigger, mode proto.Mode, params proto.Params) (queue.Request, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return queue.Request{}, fmt.Errorf("make a job id: %w", err)
+	}
+	return queue.Request{
+		Envelope: proto.Envelope{
+			Version: proto.EnvelopeVersion, JobID: id.String(), Kind: proto.KindGmailSync, BusinessID: business,
+			Mode: mode, Params: params, Queue: a.settings.SyncQueue, Trigger: trigger, EnqueuedAt: a.now().UTC(),
+			Headers: map[string]string{"request_id": requestID(c), "traceparent": traceparent(c.Request())},
+		},
+		Retention: a.settings.JobRetention, DepthLimit: a.settings.QueueDepthLimit,
+		RateLimit: a.settings.SyncRateLimit.Count, RateWindow: a.settings.SyncRateLimit.Per,
+	}, nil
+}
+
+var givenTrace = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// traceparent is the caller's trace, or a new one (W3C Trace Context, 3.2).
+func traceparent(r *http.Request) string {
+	if given := r.Header.Get("traceparent"); givenTrace.MatchString(given) {
+		return given
+	}
+	var ids [24]byte
+	_, _ = rand.Read(ids[:]) // never fails: crypto/rand ends the program instead
+	return "00-" + hex.EncodeToString(ids[:16]) + "-" + hex.EncodeToString(ids[16:]) + "-01"
+}
+
+// idempotency is the hash of the route and the Idempotency-Key, "" without one,
+// and that of the body. Bodies are equal if their fields are.
+func idempotency(c echo.Context, body proto.SyncRequest) (key, bodyHash string, err error) {
+	given := c.Request().Header.Get("Idempotency-Key")
+	if given == "" {
+		return "", "", nil
+	}
+	if len(given) > maxIdempotencyKey {
+		return "", "", badField("Idempotency-Key", fmt.Sprintf("must be at most %d characters", maxIdempotencyKey))
+	}
+	canonical, err := json.Marshal(body)
+	if err != nil {
+		return "", "", fmt.Errorf("hash the body: %w", err)
+	}
+	return hash(c.Path() + "\n" + given), hash(string(canonical)), nil
+}
+
+func hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// refusals are the verdicts that made no job and name none that does what was asked.
+var refusals = map[queue.Verdict]problem{
+	queue.NoWorker: {
+		status: http.StatusServiceUnavailable, code: "no_worker", retryAfter: 10 * time.Second,
+		text:    "Worker not running - receipts sync cannot start",
+		action:  "Deploy receipts-worker service listening to '{queue}' queue",
+		details: "No active workers found listening to '{queue}' queue",
+	},
+	queue.NotConnected: {
+		status: http.StatusConflict, code: "not_connected",
+		text: "Gmail is not connected", action: "Connect Gmail, then start the sync",
+	},
+	queue.Conflict: {
+		status: http.StatusConflict, code: "in_flight",
+		text: "Another sync is in progress", action: "Wait until it has ended, or cancel it",
+	},
+	queue.Canceling: {
+		status: http.StatusConflict, code: "canceling", retryAfter: 2 * time.Second,
+		text: "The sync before is still being canceled", action: "Try again in a moment",
+	},
+	queue.Full: {
+		status: http.StatusServiceUnavailable, code: "queue_full", retryAfter: 30 * time.Second,
+		text: "Too many syncs are waiting", action: "Try again in a while; if it goes on, start more workers",
+	},
+	queue.Limited: {
+		status: http.StatusTooManyRequests, code: "rate_limited",
+		text: "Too many syncs in a short time", action: "Wait before you start the next one",
+	},
+	queue.Mismatch: {
+		status: http.StatusUnprocessableEntity, code: "idempotency_mismatch",
+		text: "The Idempotency-Key was used with another body", action: "Use a new key for a new request",
+	},
+}
+
+// verdict answers what became of a request.
+func (a *API) verdict(c echo.Context, e queue.Enqueued) error {
+	a.rateHeaders(c, e)
+	if p, refused := refusals[e.Verdict]; refused {
+		named := strings.NewReplacer("{queue}", a.settings.SyncQueue)
+		p.action, p.details = named.Replace(p.action), named.Replace(p.details)
+		p.jobID = e.JobID
+		if e.Verdict == queue.Limited {
+			p.retryAfter = max(e.RetryAfter, time.Second)
+		}
+		return p
+	}
+	header := c.Response().Header()
+	header.Set("Location", "/api/receipts/sync/"+e.JobID)
+	header.Set("Retry-After", "1")
+	return c.JSON(http.StatusAccepted, proto.SyncAccepted{
+		Success: true, Message: "Sync job queued for processing", JobID: e.JobID, Status: e.State, Deduplicated: e.Verdict == queue.InFlight,
+	})
+}
+
+// rateHeaders tell the business's limit, and what is left of it, where it was
+// looked at (draft-ietf-httpapi-ratelimit-headers).
+func (a *API) rateHeaders(c echo.Context, e queue.Enqueued) {
+	limit := a.settings.SyncRateLimit
+	if limit.Count == 0 || e.Verdict != queue.Queued && e.Verdict != queue.Limited {
+		return
+	}
+	header := c.Response().Header()
+	header.Set("RateLimit-Policy", fmt.Sprintf(`"sync";q=%d;w=%s`, limit.Count, seconds(limit.Per)))
+	left := fmt.Sprintf(`"sync";r=%d`, e.Remaining)
+	if e.Verdict == queue.Limited {
+		left += ";t=" + seconds(max(e.RetryAfter, time.Second))
+	}
+	header.Set("RateLimit", left)
+}
