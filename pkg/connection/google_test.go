@@ -37,11 +37,12 @@ type google struct {
 const planted = "planted-secret-" // every secret of this Google begins so
 
 func newGoogle(t *testing.T) *google {
+	t.Helper()
 	g := &google{address: "Owner@Example.test", scope: "https://www.googleapis.com/auth/gmail.readonly", life: 3600, codes: map[string]url.Values{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /token", g.token)
 	mux.HandleFunc("GET /gmail/v1/users/me/profile", g.profile)
-	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /revoke", func(_ http.ResponseWriter, r *http.Request) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.revoked = append(g.revoked, r.FormValue("token"))

@@ -191,7 +191,7 @@ func (c *checker) hold(name string, ids []string) {
 func (c *checker) job(id string, h map[string]string, lastLease int64) {
 	state := proto.State(h["state"])
 	places := c.places[id]
-	want := ""
+	var want string
 	switch state {
 	case proto.StateQueued:
 		want = "queue:" + h["queue"]

@@ -110,11 +110,10 @@ func (c *Consumer) Run(ctx context.Context) error {
 	over, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	for {
-		s, err := c.register(ctx)
+		s, err := c.register(ctx, over)
 		if err != nil {
-			return nil //nolint:nilerr // ctx ended before there was anything to leave
+			return nil // ctx ended before there was anything to leave
 		}
-		s.over = over
 		err = s.run(ctx)
 		if !errors.Is(err, proto.ErrReaped) {
 			return err
@@ -123,8 +122,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 }
 
-// register tries until the registry takes a worker. The only error is ctx's.
-func (c *Consumer) register(ctx context.Context) (*session, error) {
+// register tries until the registry takes a worker. The only error is ctx's;
+// over ends with the consumer.
+func (c *Consumer) register(ctx, over context.Context) (*session, error) {
 	name := c.newName(c.opts.Host)
 	for wait := backoff(); ; {
 		worker, err := c.describe(ctx, name)
@@ -136,7 +136,7 @@ func (c *Consumer) register(ctx context.Context) (*session, error) {
 			c.metrics.beat(c.opts.Queues)
 			c.log.InfoContext(ctx, "🔔 WORKER_START", "name", name, "queues", worker.Queues, "concurrency", worker.Concurrency,
 				"redis_run_id", worker.RedisRunID, "redis_db", worker.RedisDB, "prefix", worker.Prefix, "version", worker.Version)
-			return newSession(c, worker, sent), nil
+			return newSession(over, c, worker, sent), nil
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -25,7 +25,10 @@ type journal struct {
 	t     *testing.T
 }
 
-func newJournal(t *testing.T) *journal { return &journal{lines: make(chan string, 1000), t: t} }
+func newJournal(t *testing.T) *journal {
+	t.Helper()
+	return &journal{lines: make(chan string, 1000), t: t}
+}
 
 func (j *journal) Write(line []byte) (int, error) {
 	j.lines <- string(line)

@@ -180,6 +180,7 @@ func lines(s ...string) string { return strings.Join(s, "\n") }
 
 // testCtx is a context that ends with the test, or after a minute.
 func testCtx(t *testing.T) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx

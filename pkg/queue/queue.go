@@ -15,7 +15,7 @@ package queue
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 
 	"github.com/redis/rueidis"
 
@@ -61,7 +61,7 @@ func (a answer) text(i int) string {
 		if err != nil {
 			return ""
 		}
-		return fmt.Sprint(n)
+		return strconv.FormatInt(n, 10)
 	}
 	return s
 }

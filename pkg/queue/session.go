@@ -33,8 +33,8 @@ type session struct {
 	ended sync.WaitGroup
 }
 
-func newSession(c *Consumer, worker proto.Worker, registered time.Time) *session {
-	s := &session{Consumer: c, worker: worker, turns: map[string]*turn{}}
+func newSession(over context.Context, c *Consumer, worker proto.Worker, registered time.Time) *session {
+	s := &session{Consumer: c, over: over, worker: worker, turns: map[string]*turn{}}
 	s.work, s.stop = context.WithCancelCause(context.Background())
 	s.turned.Store(registered.UnixNano())
 	return s

@@ -75,6 +75,7 @@ type simWorker struct {
 }
 
 func simulate(t *testing.T, seed uint64) {
+	t.Helper()
 	redis := miniredis.NewMiniRedis()
 	redis.ClockTTL(true)
 	s := &simulation{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), redis: redis, ended: map[string]proto.State{}, turns: map[string]int{}}

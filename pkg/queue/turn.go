@@ -75,7 +75,8 @@ func (s *session) start(c Claimed) {
 			s.settle(t, unreadable(err))
 			return
 		}
-		t.log.InfoContext(ctx, "🔔 JOB_START: "+work.Title, "mode", envelope.Mode, "attempt", c.Attempt, "queue_wait", c.Waited.String())
+		t.log.InfoContext(ctx, "🔔 JOB_START: "+work.Title, //nolint:sloglint // people grep for the title
+			"mode", envelope.Mode, "attempt", c.Attempt, "queue_wait", c.Waited.String())
 		s.metrics.waited(envelope, c.Waited)
 		if c.Canceled {
 			cancel(ErrCanceled)
@@ -175,7 +176,7 @@ func jitter(attempt int) time.Duration {
 	if attempt < 10 {
 		most = min(most, time.Second<<attempt)
 	}
-	return rand.N(most)
+	return rand.N(most) //nolint:gosec // spreads load, keeps no secret
 }
 
 // settle writes the outcome, again and again until Redis has answered or the
@@ -211,30 +212,34 @@ func (t *turn) abandon(ctx context.Context) error {
 	return err
 }
 
-// tell writes the one line that ends what JOB_START began.
+// tell counts how the turn came out, and writes the one line that ends what
+// JOB_START began.
 func (s *session) tell(ctx context.Context, t *turn, v verdict, state proto.State, err error) {
 	took := time.Since(t.began)
-	outcome := string(state)
+	level, line, outcome := slog.LevelInfo, "🔔 JOB_RELEASED", "released"
+	attrs := []slog.Attr{slog.String("duration", took.String())}
 	switch {
 	case err != nil:
-		outcome = "lost"
-		t.log.WarnContext(ctx, "🔔 JOB_RELEASED", "reason", "lost", "err", err)
+		level, outcome = slog.LevelWarn, "lost"
+		attrs = append(attrs, slog.String("reason", "lost"), slog.Any("err", err))
 	case state == proto.StateFinished:
-		t.log.InfoContext(ctx, "🔔 JOB_DONE", "duration", took.String(), slog.Any("", v.result)) // its group is inlined
+		line, outcome = "🔔 JOB_DONE", "finished"
+		attrs = append(attrs, slog.Any("", v.result)) // its group is inlined
 	case state == proto.StateCanceled:
-		t.log.InfoContext(ctx, "🔔 JOB_CANCELED", "duration", took.String())
+		line, outcome = "🔔 JOB_CANCELED", "canceled"
 	case state == proto.StateFailed:
-		t.log.ErrorContext(ctx, "🔔 JOB_FAIL", "code", v.Error.Code, "attempt", t.job.attempt, "err", v.cause)
+		level, line, outcome = slog.LevelError, "🔔 JOB_FAIL", "failed"
+		attrs = append(attrs, slog.String("code", v.Error.Code), slog.Int("attempt", t.job.attempt), slog.Any("err", v.cause))
 	case v.Outcome == Retry:
-		outcome = "retried"
+		level, line, outcome = slog.LevelWarn, "🔔 JOB_FAIL", "retried"
+		attrs = append(attrs, slog.String("code", v.Error.Code), slog.Int("attempt", t.job.attempt), slog.Time("retry_at", time.Now().Add(v.After).UTC()), slog.Any("err", v.cause))
 		s.metrics.retries.Inc()
-		t.log.WarnContext(ctx, "🔔 JOB_FAIL", "code", v.Error.Code, "attempt", t.job.attempt, "retry_at", time.Now().Add(v.After).UTC(), "err", v.cause)
-	case v.Outcome == Defer:
-		outcome = "released"
-		t.log.InfoContext(ctx, "🔔 JOB_RELEASED", "reason", v.reason, "until", time.Now().Add(v.After).UTC(), "cause", v.cause)
 	default:
-		outcome = "released"
-		t.log.InfoContext(ctx, "🔔 JOB_RELEASED", "reason", v.reason, "cause", v.cause)
+		attrs = append(attrs, slog.String("reason", v.reason), slog.Any("cause", v.cause))
+		if v.Outcome == Defer {
+			attrs = append(attrs, slog.Time("until", time.Now().Add(v.After).UTC()))
+		}
 	}
 	s.metrics.ended(t.job.envelope, outcome, took)
+	t.log.LogAttrs(ctx, level, line, attrs...) //nolint:sloglint // one of the four above
 }

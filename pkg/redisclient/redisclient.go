@@ -82,8 +82,7 @@ func parse(rawURL string) (rueidis.ClientOption, error) {
 	}
 	option, err := rueidis.ParseURL(first)
 	if err != nil {
-		var parseErr *url.Error
-		if errors.As(err, &parseErr) {
+		if parseErr, ok := errors.AsType[*url.Error](err); ok {
 			err = parseErr.Err // without the URL, which may hold a password
 		}
 		return rueidis.ClientOption{}, fmt.Errorf("redis url: %w", err)

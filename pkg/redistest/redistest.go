@@ -7,11 +7,13 @@ package redistest
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,24 +31,24 @@ var shared struct {
 }
 
 // DB answers the URL of an empty database that no other test uses.
-func DB(t testing.TB) string {
-	t.Helper()
+func DB(tb testing.TB) string {
+	tb.Helper()
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.users == 0 {
-		dir, err := os.MkdirTemp("", "redistest-")
+		dir, err := os.MkdirTemp("", "redistest-") //nolint:usetesting // outlives the test that starts the server
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		shared.server, shared.next = launch(t, dir, freePort(t), "--databases", fmt.Sprint(databases)), 0
+		shared.server, shared.next = launch(tb, dir, freePort(tb), "--databases", strconv.Itoa(databases)), 0
 	}
 	if shared.next == databases {
-		t.Fatalf("redistest: more than %d tests at once", databases)
+		tb.Fatalf("redistest: more than %d tests at once", databases)
 	}
 	shared.users++
 	url := fmt.Sprintf("redis://%s/%d", shared.server.Addr, shared.next)
 	shared.next++
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		shared.Lock()
 		defer shared.Unlock()
 		if shared.users--; shared.users == 0 {
@@ -68,19 +70,19 @@ type Server struct {
 }
 
 // Start starts a private server; args are added to its command line.
-func Start(t testing.TB, args ...string) *Server {
-	t.Helper()
-	s := launch(t, t.TempDir(), freePort(t), args...)
-	t.Cleanup(s.Kill)
+func Start(tb testing.TB, args ...string) *Server {
+	tb.Helper()
+	s := launch(tb, tb.TempDir(), freePort(tb), args...)
+	tb.Cleanup(s.Kill)
 	return s
 }
 
 // Reserve answers an address on which nothing listens, and a server to be
 // started there with [Server.Restart].
-func Reserve(t testing.TB, args ...string) *Server {
-	t.Helper()
-	s := &Server{Addr: freePort(t), dir: t.TempDir(), args: args, tb: t}
-	t.Cleanup(s.Kill)
+func Reserve(tb testing.TB, args ...string) *Server {
+	tb.Helper()
+	s := &Server{Addr: freePort(tb), dir: tb.TempDir(), args: args, tb: tb}
+	tb.Cleanup(s.Kill)
 	return s
 }
 
@@ -115,36 +117,36 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(tb testing.TB) string {
+	tb.Helper()
+	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
 
-func launch(t testing.TB, dir, addr string, args ...string) *Server {
-	t.Helper()
+func launch(tb testing.TB, dir, addr string, args ...string) *Server {
+	tb.Helper()
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	all := append([]string{"--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "no"}, args...)
-	cmd := exec.Command("redis-server", all...)
+	cmd := exec.CommandContext(context.Background(), "redis-server", all...) // ended by Kill, maybe by another test
 	cmd.SysProcAttr = attributes()
 	logPath := filepath.Join(dir, "redis.log")
-	out, err := os.Create(logPath) //nolint:gosec // a folder of the test's own
+	out, err := os.Create(logPath)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = out.Close() }()
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("start redis-server (`make test` installs it): %v", err)
+		tb.Fatalf("start redis-server (`make test` installs it): %v", err)
 	}
-	s := &Server{Addr: addr, dir: dir, args: args, cmd: cmd, done: make(chan struct{}), tb: t}
+	s := &Server{Addr: addr, dir: dir, args: args, cmd: cmd, done: make(chan struct{}), tb: tb}
 	go func() { _ = cmd.Wait(); close(s.done) }()
 	for deadline := time.Now().Add(20 * time.Second); !pong(addr); {
 		select {
@@ -154,14 +156,15 @@ func launch(t testing.TB, dir, addr string, args ...string) *Server {
 				continue
 			}
 		}
-		text, _ := os.ReadFile(logPath) //nolint:gosec // a folder of the test's own
-		t.Fatalf("redis-server on %s did not come up:\n%s", addr, text)
+		text, _ := os.ReadFile(logPath)
+		tb.Fatalf("redis-server on %s did not come up:\n%s", addr, text)
 	}
 	return s
 }
 
 func pong(addr string) bool {
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	dialer := net.Dialer{Timeout: time.Second}
+	conn, err := dialer.DialContext(context.Background(), "tcp", addr)
 	if err != nil {
 		return false
 	}

@@ -8,7 +8,7 @@ require (
 	github.com/google/uuid v1.6.0
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/prometheus/client_golang v1.25.0
-	github.com/prosaas/receipts/pkg v0.0.0-00010101000000-000000000000
+	github.com/prosaas/receipts/pkg v0.0.0
 	github.com/prosaas/receipts/proto v0.0.0
 	github.com/shopspring/decimal v1.6.0
 	go.uber.org/goleak v1.3.0

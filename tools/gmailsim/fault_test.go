@@ -66,7 +66,6 @@ func TestFaultedErrors(t *testing.T) {
 // The faults that are no error of Gmail's.
 func TestFaultedAnswers(t *testing.T) {
 	t.Parallel()
-	var wrongType *json.UnmarshalTypeError
 	tests := []struct {
 		kind string
 		is   func(error) bool
@@ -118,7 +117,7 @@ func TestFaultedAnswers(t *testing.T) {
 	}
 	access, _ := b.Grant(ownerAddress, ScopeReadonly)
 	_, err = b.plainClient(t, access).Users.Messages.Get("me", id).Context(t.Context()).Do()
-	if !errors.As(err, &wrongType) {
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
 		t.Errorf("kind=type: %v (%T)", err, err)
 	}
 }

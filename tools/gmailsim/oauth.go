@@ -2,6 +2,7 @@ package gmailsim
 
 import (
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -97,9 +98,7 @@ func (s *Sim) agreed(ask url.Values, box *mailbox.Mailbox, allowed []string) url
 
 func (s *Sim) redirect(w http.ResponseWriter, r *http.Request, back *url.URL, params url.Values) {
 	query := back.Query()
-	for name, values := range params {
-		query[name] = values
-	}
+	maps.Copy(query, params)
 	back.RawQuery = query.Encode()
 	http.Redirect(w, r, back.String(), http.StatusFound)
 }

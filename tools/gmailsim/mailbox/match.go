@@ -31,6 +31,7 @@ func (n node) match(c candidate) bool {
 		return slices.ContainsFunc(n.kids, matches)
 	case noneOf:
 		return !slices.ContainsFunc(n.kids, matches)
+	case term: // below
 	}
 	switch n.field {
 	case "from":

@@ -3,6 +3,7 @@ package mailgen
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 )
 
@@ -26,7 +27,7 @@ func decoy(rng *rand.Rand, day time.Time) letter {
 		l := letter{fromName: "Garment Lane", fromAddress: "news@garment-lane.example", subject: "Last hours: jackets from $" + price}
 		l.label("CATEGORY_PROMOTIONS")
 		l.heading("Up to 60% off everything")
-		l.row("Wool jacket", "was $"+fmt.Sprint(rng.IntN(200)+400)+".00", "now $"+price)
+		l.row("Wool jacket", "was $"+strconv.Itoa(rng.IntN(200)+400)+".00", "now $"+price)
 		l.say("Keep your receipt: you may return anything within 30 days. Free delivery on orders over $75. Unsubscribe at any time.")
 		return l
 	case 2:
@@ -63,7 +64,7 @@ func decoy(rng *rand.Rand, day time.Time) letter {
 		l := letter{fromName: "מבצעי החודש", fromAddress: "deals@mivtzaim.example", hebrew: true, subject: "מבצע: הכול ב-₪" + price + " בלבד"}
 		l.label("CATEGORY_PROMOTIONS")
 		l.heading("רק עד סוף השבוע")
-		l.row("סט כלי מיטה", "במקום ₪"+fmt.Sprint(rng.IntN(200)+450), "עכשיו ₪"+price)
+		l.row("סט כלי מיטה", "במקום ₪"+strconv.Itoa(rng.IntN(200)+450), "עכשיו ₪"+price)
 		l.say("הזמנה באתר, משלוח חינם. להסרה מרשימת התפוצה לחצו כאן.")
 		return l
 	}

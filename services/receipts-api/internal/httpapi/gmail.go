@@ -98,7 +98,7 @@ func (a *API) startOAuth(c echo.Context) error {
 // setBinding sets the cookie for so many seconds. A negative age takes it away.
 // Lax, since it must come with the browser that Google sends back.
 func (a *API) setBinding(c echo.Context, binding string, age int) {
-	c.SetCookie(&http.Cookie{
+	c.SetCookie(&http.Cookie{ //nolint:gosec // Secure wherever there is TLS to be had
 		Name: bindingCookie, Value: binding, Path: bindingPath, MaxAge: age,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: !onLoopback(c.Request()),
 	})

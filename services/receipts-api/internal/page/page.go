@@ -180,7 +180,7 @@ func language(r *http.Request) string {
 	if cookie, err := r.Cookie(languageCookie); err == nil {
 		asked = append(asked, cookie.Value)
 	}
-	for _, tag := range strings.Split(r.Header.Get("Accept-Language"), ",") {
+	for tag := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
 		tag, _, _ = strings.Cut(tag, ";")
 		tag, _, _ = strings.Cut(strings.TrimSpace(tag), "-")
 		asked = append(asked, strings.ToLower(tag))

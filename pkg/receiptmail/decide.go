@@ -1,0 +1,204 @@
+package receiptmail
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/prosaas/receipts/proto"
+)
+
+// Decision is whether a message is a receipt, and why.
+type Decision struct {
+	Receipt bool
+	Score   int      // at least the threshold, for a receipt
+	Reasons []string // stable codes of what spoke for and against, in the order weighed
+}
+
+// receiptScore is the score from which a message is a receipt. The weights
+// below were chosen on mails with known answers: one strong sign (an amount
+// labelled as charged) is nearly enough, no weak one is.
+const receiptScore = 5
+
+// sign is one thing that speaks for or against.
+type sign struct {
+	reason string
+	weight int
+	holds  func(*evidence) bool
+}
+
+// evidence is what a decision weighs.
+type evidence struct {
+	message *message
+	subject string
+	body    string // the first lines, where a mail says what it is
+	all     string // all text, bounded
+	found   []finding
+}
+
+const (
+	openingLines = 25
+	maxEvidence  = 64 << 10
+)
+
+func gather(m *message, found []finding) *evidence {
+	e := &evidence{message: m, subject: m.subject, found: found}
+	if len(m.docs) == 0 {
+		return e
+	}
+	var opening, all strings.Builder
+	for i, l := range preferHTML(m.docs)[0].lines {
+		if all.Len() > maxEvidence {
+			break
+		}
+		t := l.text()
+		if i < openingLines {
+			opening.WriteString(t + "\n")
+		}
+		all.WriteString(t + "\n")
+	}
+	e.body, e.all = opening.String(), all.String()
+	return e
+}
+
+var (
+	receiptSubject = regexp.MustCompile(`(?i)\b(e-?receipts?|receipts?|invoices?|tax invoice|order (confirm|#|no|number|receipt|summary|received|placed)|(your|new) (order|purchase|donation)\b|purchase (confirm|receipt)|payment (confirm|receipt|received|successful|processed|approved|to)|you (paid|sent|made a payment)|thank(s| you) for (your )?(order|purchase|payment|shopping|booking|donation)|ordered:|order of|booking (is )?confirm|booking confirm|reservation (is )?confirm|trip confirm|e-?ticket|billing statement|your bill|charged|refund(ed)?|credit note|renewal receipt|rechnung|quittung|bestellbestätigung|bestellung|bestellt|facture|reçu|commande|ricevuta|fattura|ordine|factura|recibo|pedido|faktura|rachunek|paragon|kvitto|kvittering|factuur|(received|sent) (you )?a payment)\b|ご注文|領収|請求書`)
+	hebrewReceipt  = regexp.MustCompile(`קבלה|קבלת תשלום|חשבונית|אישור (תשלום|הזמנה|עסקה|רכישה|קנייה|תרומה)|תשלום (התקבל|בוצע|אושר)|התשלום (התקבל|בוצע|אושר)|הזמנה (אושרה|התקבלה|מאושרת)|ההזמנה (שלך )?(אושרה|התקבלה)|הזמנתך|תודה על (ה)?(הזמנה|הזמנתך|רכישה|רכישתך|קנייה|קנייתך|תשלום|תרומה)|פירוט (חיוב|עסקה)|החשבון (שלך|החודשי)|עסקה מאושרת|חויב|חיוב|זיכוי|תרומתך|קיבלת (תשלום|העברה)|חשבון .{0,20}(לחודש|לתקופה)|(ה)?חשבון (ה)?(חודשי|דו-חודשי)|לחודש \d{1,2}/\d{4}.*חשבון`)
+	receiptBody    = regexp.MustCompile(`(?i)\b(thank(s| you) for (your )?(order|purchase|payment|shopping|booking|donation|riding|recent (purchase|transaction|order))|order (is |has been )?confirmed|payment (received|confirmed|successful|was successful|method)|(has been|was|been) (charged|paid)|we('ve| have)? charged|you('ve| have)? (paid|sent|authori[sz]ed|submitted) (a |an )?(payment|order|[^a-z]{0,3}\d)|(this|email|serves?|your|official|full) .{0,30}receipt|receipt (number|no|#|id)|invoice (number|no|#|id|date)|order (number|no|#|id|total|summary)|payment summary|amount (paid|charged)|billed to|proof of (your )?(payment|transaction|purchase))|חשבונית מס|קבלה (מס|מספר)|אישור תשלום|תודה על (ה)?(רכישה|הזמנה|קנייה|תשלום|רכישתך|הזמנתך|תרומתך)|שולם ב|התקבל תשלום|התשלום התקבל|עוסק מורשה|חויב|מספר (ה)?הזמנה|מועד (אחרון לתשלום|החיוב)|bestellnummer|rechnungs(nummer|datum)|ihre bestellung|vielen dank für (ihre|deine|den)|numéro de (commande|facture)|merci pour votre (commande|achat)|numero (d'|di )?(ordine|fattura)|número de (pedido|factura)|gracias por (tu|su) (compra|pedido)|numer (zamówienia|faktury)|dziękujemy za (zakup|zamówienie)|注文番号|領収書`)
+	shipping       = regexp.MustCompile(`(?i)\b(shipped|dispatched|despatched|delivered|delivery (update|attempt|is coming|notice|scheduled|today|exception|notification)|out for delivery|on (its|the|their) way|in transit|tracking|track your|arriving|expected delivery|estimated delivery|(package|parcel|shipment)s?\b|pick ?up|ready for (collection|pickup)|spedit[oa]|in consegna|versandt|versendet|unterwegs|zugestellt|expédiée?|livraison|en camino|enviado|bezorgd|onderweg|skickats|på väg)|paczk|przesyłk|doręcz|wysłan|נשלחה|נשלח אליך|יצא(ה)? לדרך|בדרך אלי|נמסר|חבילה|המשלוח|מעקב|לאיסוף`)
+	promotion      = regexp.MustCompile(`(?i)\d+ ?% (off|discount|הנחה)|\b(sale|deals?|offers?|save (up to|\d|[$€£₪])|discount|coupon|promo|free shipping|newsletter|black friday|cyber monday|last chance|don't miss|new arrivals|limited time|shop now|exclusive|win|giveaway|weekly|digest|webinar|tips|trends|introducing|news)\b|מבצע|הנחה|הנחות|קופון|הטבה|הטבות|ניוזלטר|עדכון שבועי|בלעדי|הזדמנות|רק היום|אל תפספס|חדש!|מתנה|במחיר|סייל`)
+	notYet         = regexp.MustCompile(`(?i)\bnot an? (payment |final |official )?receipt\b|(left|still) in your (cart|basket)|abandoned (cart|checkout)|complete your (order|purchase|booking)|items? in your (cart|basket)|forgot something in|quote\b.*(valid|expires)|\b(price )?(quotation|estimate|proposal|pro ?forma)\b|הצעת מחיר|העגלה שלך|שכחת משהו|אינו קבלה|אינה קבלה`)
+	failedPayment  = regexp.MustCompile(`(?i)payment (was )?(failed|declined|unsuccessful|did not go through|could not be processed|problem)|(card|payment) (was |has been )?(declined|expired|expiring)|update your (payment|billing|card)|unable to (charge|process)|order (was |has been )?(cancell?ed)|התשלום (נכשל|נדחה)|החיוב נכשל|כרטיס האשראי (פג|נדחה)|עדכן אמצעי תשלום|עדכון אמצעי תשלום|הזמנה בוטלה|ההזמנה בוטלה`)
+	salary         = regexp.MustCompile(`(?i)\b(pay ?slip|pay ?stub|payroll|salary)\b|תלוש|משכורת|שכר עבודה`)
+	account        = regexp.MustCompile(`(?i)\b(password|verify your|verification code|security alert|sign-?in|login|log-in|2fa|one-time code|confirm your (email|account)|welcome to|terms of service|privacy policy update|activate your)\b|סיסמה|סיסמא|קוד אימות|התחברות|אימות חשבון|ברוכים הבאים|ברוך הבא`)
+	reminder       = regexp.MustCompile(`(?i)\b(reminder|upcoming|appointment|scheduled for|invitation|calendar|survey|feedback|review your|rate your|how (was|did)|check-?in (is )?(now )?open|get ready|itinerary change|schedule change|price (alert|drop)|statement is (ready|available)|application|job|interview|meeting)\b|תזכורת|תור |פגישה|סקר|משוב|דרג|חוות דעת|הזמנה ל(אירוע|כנס|וובינר|חתונה)`)
+	billingSender  = regexp.MustCompile(`(?i)receipts?|invoices?|billing|payments?|orders?|auto-confirm|bookings?|reservations?|חשבוניות|קבלות`)
+	documentFile   = regexp.MustCompile(`(?i)invoice|receipt|bill|rechnung|facture|fattura|factura|faktura|חשבונית|קבלה|חשבון|זיכוי|(^|[^a-z])(inv|rcpt)[-_ ]?\d`)
+)
+
+func inSubject(p ...*regexp.Regexp) func(*evidence) bool {
+	return func(e *evidence) bool {
+		return slices.ContainsFunc(p, func(p *regexp.Regexp) bool { return p.MatchString(e.subject) })
+	}
+}
+
+func topRole(e *evidence) role {
+	top := roleNone
+	for _, f := range e.found {
+		if f.field == fieldTotal && !strings.HasPrefix(f.value, "0.00") {
+			top = max(top, f.role)
+		}
+	}
+	return top
+}
+
+func hasField(e *evidence, fields ...field) bool {
+	return slices.ContainsFunc(e.found, func(f finding) bool { return slices.Contains(fields, f.field) })
+}
+
+// signs lists what speaks for a receipt, then what speaks against.
+var signs = []sign{
+	{"amount_charged", 4, func(e *evidence) bool { return topRole(e) >= roleCharged && hasField(e, fieldCurrency) }},
+	{"total", 3, func(e *evidence) bool {
+		r := topRole(e)
+		return (r == roleTotal || r == roleGrand) && hasField(e, fieldCurrency)
+	}},
+	{"bare_total", 1, func(e *evidence) bool { return topRole(e) != roleNone && !hasField(e, fieldCurrency) }},
+	{"amount_due", 2, func(e *evidence) bool {
+		r := topRole(e)
+		return (r == roleDue || r == roleWeak) && hasField(e, fieldCurrency)
+	}},
+	{"subject", 4, func(e *evidence) bool {
+		return !aboutShipping(e) && (receiptSubject.MatchString(e.subject) || hebrewReceipt.MatchString(e.subject))
+	}},
+	{"words", 2, func(e *evidence) bool { return receiptBody.MatchString(e.all) }},
+	{"sender", 1, func(e *evidence) bool {
+		local, _, _ := strings.Cut(e.message.from.address, "@")
+		return billingSender.MatchString(local) || billingSender.MatchString(e.message.from.name) || platforms[registeredDomain(e.message.from.domain)] && topRole(e) >= roleCharged
+	}},
+	{"number", 1, func(e *evidence) bool { return hasField(e, fieldNumber, fieldOrderID) }},
+	{"tax", 1, func(e *evidence) bool { return hasField(e, fieldTax, fieldTaxID) }},
+	{"document_attached", 3, func(e *evidence) bool {
+		return slices.ContainsFunc(e.message.files, func(f file) bool { return isDocument(f) && documentFile.MatchString(f.Name) })
+	}},
+	{"bare_document", 4, func(e *evidence) bool { // nothing but a PDF: only reading it could tell more
+		return e.subject == "" && e.all == "" && slices.ContainsFunc(e.message.files, isDocument)
+	}},
+	{"pdf_attached", 1, func(e *evidence) bool { return slices.ContainsFunc(e.message.files, isDocument) }},
+
+	{"not_a_receipt", -6, func(e *evidence) bool { return notYet.MatchString(e.subject) || notYet.MatchString(e.body) }},
+	{"shipping", -7, aboutShipping},
+	{"shipping_words", -2, func(e *evidence) bool { return shipping.MatchString(e.body) && topRole(e) < roleTotal }},
+	{"failed_payment", -6, inSubject(failedPayment)},
+	{"salary", -9, func(e *evidence) bool {
+		return salary.MatchString(e.subject) || slices.ContainsFunc(e.message.files, func(f file) bool { return salary.MatchString(f.Name) })
+	}},
+	{"account", -5, inSubject(account)},
+	{"reminder", -4, inSubject(reminder)},
+	{"promotion", -4, func(e *evidence) bool { return promotion.MatchString(e.subject) }},
+	{"bulk", -2, func(e *evidence) bool {
+		return e.message.bulk && topRole(e) < roleCharged && !hasField(e, fieldNumber, fieldOrderID)
+	}},
+	{"no_amount", -2, func(e *evidence) bool {
+		return topRole(e) == roleNone && !slices.ContainsFunc(e.message.files, isDocument)
+	}},
+}
+
+// aboutShipping tells a notice of delivery, which often repeats the order's
+// total, from a receipt that mentions delivery: that names itself.
+func aboutShipping(e *evidence) bool {
+	return shipping.MatchString(e.subject) && !statesReceipt.MatchString(e.subject)
+}
+
+var statesReceipt = regexp.MustCompile(`(?i)\b(receipts?|invoices?)\b|קבלה|חשבונית`)
+
+func isDocument(f file) bool { return f.MediaType == mediaPDF }
+
+// decide weighs what is known of a message.
+func decide(m *message, found []finding) Decision {
+	e := gather(m, found)
+	var d Decision
+	for _, s := range signs {
+		if s.holds(e) {
+			d.Score += s.weight
+			d.Reasons = append(d.Reasons, s.reason)
+		}
+	}
+	d.Receipt = d.Score >= receiptScore
+	return d
+}
+
+// typeRules tell what kind of document a text says it is, longest names first.
+var typeRules = []struct {
+	pattern *regexp.Regexp
+	kind    proto.ReceiptType
+}{
+	{regexp.MustCompile(`(?i)credit (note|memo)|\brefund|חשבונית (מס )?זיכוי|הודעת זיכוי|זיכוי|החזר כספי|gutschrift|avoir\b|nota di credito|nota de crédito`), proto.TypeCreditNote},
+	{regexp.MustCompile(`(?i)חשבונית(?: מס)?\s?[/-]?\s?קבלה|invoice[\s/-]*receipt|receipt[\s/-]*invoice`), proto.TypeInvoiceReceipt},
+	{regexp.MustCompile(`(?i)\b(account|billing|monthly|card) statement|statement of account|דף (חשבון|פירוט)|פירוט חיובים`), proto.TypeStatement},
+	{regexp.MustCompile(`(?i)\b(tax )?invoice\b|חשבונית|חשבון עסקה|\brechnung|\bfactur[ea]\b|\bfattura\b|\bfaktura\b|\bfactuur\b`), proto.TypeInvoice},
+	{regexp.MustCompile(`(?i)\be?-?receipt\b|קבלה|\bquittung|\breçu\b|\bricevuta\b|\brecibo\b`), proto.TypeReceipt},
+	{regexp.MustCompile(`(?i)\b(order|booking|reservation|ordered|trip|itinerary)\b|הזמנה|הזמנתך|\bbestell|\bcommande\b|\bordine\b|\bpedido\b|zamówieni`), proto.TypeOrder},
+	{regexp.MustCompile(`(?i)\b(payment|paid|charge|charged|transaction)\b|תשלום|חיוב|עסקה`), proto.TypePayment},
+}
+
+// typeOf reads the kind from the subject, or else from the opening lines.
+func typeOf(m *message, refunded bool) proto.ReceiptType {
+	if refunded {
+		return proto.TypeCreditNote
+	}
+	texts := []string{m.subject}
+	for _, doc := range preferHTML(m.docs)[:min(1, len(m.docs))] {
+		for _, l := range doc.lines[:min(openingLines, len(doc.lines))] {
+			texts = append(texts, l.text())
+		}
+	}
+	for _, t := range texts {
+		for _, r := range typeRules {
+			if r.kind != proto.TypeCreditNote && len([]rune(t)) <= maxSentence && r.pattern.MatchString(t) {
+				return r.kind
+			}
+		}
+	}
+	return proto.TypeReceipt
+}

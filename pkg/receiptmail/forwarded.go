@@ -1,0 +1,58 @@
+package receiptmail
+
+import (
+	"regexp"
+	"strings"
+)
+
+var (
+	forwardSubject = regexp.MustCompile(`(?i)^\s*(?:fwd?|wg|tr|rv|i|הועבר|העברה)\s*:\s*`)
+	forwardMark    = regexp.MustCompile(`(?i)^-{2,}\s*(?:forwarded message|original message|הודעה שהועברה|ההודעה המקורית|weitergeleitete nachricht|message transféré)|^begin forwarded message:`)
+	forwardFrom    = regexp.MustCompile(`(?i)^(?:from|מאת|von|de|da)\s?:\s*(.+)$`)
+	forwardTopic   = regexp.MustCompile(`(?i)^(?:subject|נושא|betreff|objet|asunto|oggetto)\s?:\s*(.+)$`)
+)
+
+const forwardHeader = 8 // lines in which a forwarded mail tells where it came from
+
+// readForwarded sees through a mail that was forwarded inline: sender and
+// subject become those of the original, and what the forwarder wrote above it
+// is left out.
+func (m *message) readForwarded() {
+	marked := forwardSubject.MatchString(m.subject)
+	for i := range m.docs {
+		doc := &m.docs[i]
+		for n, l := range doc.lines {
+			text := l.text()
+			isMark := forwardMark.MatchString(text)
+			if !isMark && (!marked || !forwardFrom.MatchString(text)) {
+				continue
+			}
+			if m.readForwardedHeader(doc.lines[n:min(len(doc.lines), n+forwardHeader)]) {
+				doc.lines = doc.lines[n:]
+				m.bulk = false // the list, if any, is not what sent it on
+			}
+			break
+		}
+	}
+	for forwardSubject.MatchString(m.subject) {
+		m.subject = forwardSubject.ReplaceAllString(m.subject, "")
+	}
+}
+
+func (m *message) readForwardedHeader(lines []line) bool {
+	var from sender
+	for _, l := range lines {
+		text := l.text()
+		if f := forwardFrom.FindStringSubmatch(text); f != nil && from.address == "" {
+			from = parseSender(strings.NewReplacer("[mailto:", "<", "]", ">", " (", " <", ")", ">").Replace(f[1]))
+		}
+		if t := forwardTopic.FindStringSubmatch(text); t != nil {
+			m.subject = t[1]
+		}
+	}
+	if from.domain == "" && from.name == "" {
+		return false
+	}
+	m.from = from
+	return true
+}

@@ -1,0 +1,152 @@
+package receiptmail
+
+import (
+	"regexp"
+	"strings"
+)
+
+// role is what a label says of the amount beside it. Of roles that can be a
+// receipt's total the higher one wins: what was charged is the total, whatever
+// the goods came to before credits and points; what is due comes last.
+type role int
+
+const (
+	roleNone     role = iota // no label
+	roleOther                // an amount that is not asked for: shipping, savings, a balance
+	roleItem                 // the price of one thing bought
+	roleSubtotal             // before tax
+	roleTax
+	roleWeak  // "amount", "sum": a total if nothing better is there
+	roleDue   // what is still to be paid
+	roleTotal // "total"
+	roleGrand // a total that says of what: order total, total to pay, total including VAT
+	roleCharged
+	roleRefunded
+	roleReceived // money that came to the mailbox's owner
+)
+
+func (r role) isTotal() bool { return r >= roleWeak }
+
+type labelRule struct {
+	pattern *regexp.Regexp
+	role    role
+}
+
+// labelRules are tried in order; the first that matches decides. Labels come
+// normalised, in lower case, without what stands in brackets.
+var labelRules = []labelRule{
+	{labelPattern(
+		`total (savings?|saved|discounts?|points|items?|qty|quantity|weight|nights|guests|miles|distance|time|credits?|rewards?|hours|products?|units?|number|balance|usage|refundable|donations? to date)\b`,
+		`.*\b(per|each) (person|night|month|unit|item|day|year|adult|traveler|passenger|guest)\b`, `per-person`,
+		`.*\b(saved|savings?|you save|rewards?|points|cashback|cash back|gift ?cards?|vouchers?|coupons?|promo(tion|code)?s?|credit limit|exchange rate|available)\b`,
+		`.*(חסכת|חיסכון|הנחה|נקודות|קופון|שובר|גיפט|זיכוי קודם|מסגרת|עודף|טיפ|תשר)`,
+		`(minimum|min\.?|last|previous|prior|next|future|upcoming|scheduled|recurring|late|past) (payment|bill|balance|order|charge|fee|invoice|total|amount)`,
+		`(opening |closing |current |new |account |remaining |available |credit |statement |points )?balance( (before|after|brought|carried|forward|as of|from|remaining).*)?$`, `balance (before|brought|carried|forward|b/f|c/f)`,
+		`(total )?(shipping|delivery|postage|handling|packaging|freight|insurance|service fee|booking fee|tip|gratuity|surcharge|deposit|discount|cash tendered|change|adjustments?|other adjustments)\b`,
+		`(תוספת )?(דמי )?(משלוח|שילוח|פיקדון|פקדון|עיגול)`, `(יתרה|יתרת|חוב) (קודמת|קודם|לפני|פתיחה|סגירה|זכות|נקודות)`, `יתרה( אחרי| נוכחית| בחשבון)?$`, `יתרת`,
+		`(average|maximum|max|up to|starting at|from|worth|value of|save|earn|was|list price|rrp|msrp)\b`,
+		`(versandkosten|versand|lieferung|frais de (port|livraison)|livraison|spedizione|costi di spedizione|env[ií]o|verzendkosten|rabatt|remise|sconto|descuento)\b`,
+		`taxes( and|,| &)? (other )?(fees|surcharges|carrier)`, `taxes, fees`,
+	), roleOther},
+	{labelPattern(
+		`sub[ -]?totals?\b`, `(order |cart |items? |product |merchandise )sub ?total`, `net (amount|total|price|sum|value)`, `total net\b`, `total( amount)?,? (before|excl|excluding|exclusive|ex\b|ex\.|without|w/o|net of)`,
+		`.*\b(before|excluding|excl\.?|without|ex) (tax|taxes|vat|gst)`, `.*(לפני|ללא|לא כולל|בלי) מע"?מ`, `סכום ביניים|סיכום ביניים|סה"כ ביניים|סה"כ (חייב|ללא|לפני)|סכום חייב במע"מ|חייב במע"מ|סה"כ מוצרים|סה"כ פריטים`,
+		`zwischensumme|netto(betrag|summe)?\b|gesamt netto|sous[ -]?total|total h\.?t\.?\b|montant h\.?t|imponibile|totale parziale|totale netto|.*iva esclusa|base imponible|wartość netto|suma netto|subtotaal|delsumma|mezisoučet`,
+	), roleSubtotal},
+	{labelPattern(
+		`(total|amount|sum|price|grand total|order total)\b.*\b(incl|including|inclusive|inc)\b.*(tax|vat|gst|fees)`,
+		`(סה"כ|סך|סכום|מחיר|לתשלום|סך הכל|סה"כ לתשלום).* ?(כולל|בתוספת) מע"?מ`, `סה"כ כולל`,
+		`total t\.?t\.?c|montant t\.?t\.?c|(gesamt|summe|total|betrag|rechnungsbetrag).*inkl.*`, `brutto(betrag|summe)?|gesamt brutto|(totale|importe|total).*iva (inclusa|incluido|incl)|wartość brutto|suma brutto`,
+	), roleGrand},
+	{labelPattern(
+		`(total |estimated |sales |incl(uding|\.)? |includes |plus )?(tax|vat|v\.a\.t\.?|gst|hst|pst|iva|tva|mwst\.?|ust\.?|btw|moms|pdv|dph|taxes)( total| amount| collected| to be collected| included)?( ?[(@].*| ?\d.*| on .*| at .*|:.*)?$`,
+		`(sales|state|city|local|county|occupancy|value added|total sales|new york sales) tax\b`, `(סה"כ |סכום )?(ה?מע"?מ)( .*)?$`, `מס ערך מוסף`,
+		`(zzgl\.?|inkl\.?|enthaltene?|davon) .*(mwst|ust|umsatzsteuer|mehrwertsteuer)`, `umsatzsteuer|mehrwertsteuer|montant (de la )?tva|totale iva|di cui iva|cuota iva|podatek|kwota vat|importe iva`,
+	), roleTax},
+	{labelPattern(
+		`(total |amount |net )?refund(ed)?( (total|amount|to|issued|via|on)\b.*)?$`, `(total|amount)( has been| was)? refunded`, `.*\b(we('ve| have)?|has been|was|been) refunded( you)?$`, `refund (of|in the amount of|for)$`, `.*\b(refund of|issued a refund of|credit(ed)? (you|your account)( with)?)$`,
+		`(סכום|סה"כ) (ה)?(זיכוי|החזר|מזוכה|לזיכוי|להחזר)`, `.*(זוכית|זוכה|זיכוי|החזר)( כספי)?( על סך| בסך| בסכום)?( של)?$`, `credit (note )?(total|amount)`, `(gutschrift|erstattung|remboursement|rimborso|reembolso|avoir)(sbetrag)?\b.*`,
+	), roleRefunded},
+	{labelPattern(
+		`.*\b(you('ve| have)? (received|got)|sent you|paid you)( a payment of| money:?)?$`, `.*\bpayment received from .*`, `.*\b(payout|payment to you|deposited to your (bank|account))( of| amount)?( of)?$`,
+		`.*(קיבלת|התקבלה העברה|העביר לך|העבירה לך|שלח לך|שלחה לך)( תשלום| העברה| כסף)?( של| על סך| בסך| בסכום( של)?)?$`,
+	), roleReceived},
+	{labelPattern(
+		`(amount|balance|total|payment|total amount|total balance|net amount|sum|please pay|invoice amount)( now)? (due|owing|outstanding|payable)\b.*`, `(please pay|due|due now|due today|outstanding|to be paid|pay this amount|amount to pay)\b.*`, `.*balance due`,
+		`(יתרה|נותר|סכום|חוב) לתשלום`, `לתשלום( עד.*)?$`, `יתרה פתוחה`, `zahlbetrag|zu zahlen|fälliger betrag|reste à payer|à régler|saldo dovuto|pozostało do zapłaty`,
+	), roleDue},
+	{labelPattern(
+		`(total |amount |you |you've |you have |sum |we |we've |order )*(charged|paid|billed|debited)( (to|by|with|via|using|on|from|in|today|for|through|at|x)\b.*| \d.*)?$`,
+		`(total |your )?(amount|sum|payment) (charged|paid|billed|taken|tendered|debited|processed|received|successful)\b.*`, `total (charges?|payments?|charged|paid|billed)\b.*`, `(card|credit card|debit card|cc|bank card) (payment|charged?|ending|purchase)\b.*`, `(your )?payments?( amount| total| method.*)?$`, `payments? (of|received|by|via|from|made|with)\b.*`, `charged?( amount| total)?$`, `transaction (amount|total)`, `charge (amount|total|of)`,
+		`(visa|master ?card|amex|american express|apple pay|google pay|paypal|venmo|discover|maestro|diners|isracard|klarna|revolut|cash app|shop pay|bit|sepa)\b(.{0,40})$`, `(visa|mastercard|card) (ending|\*|x|\.)`, `.*(•|\*|x|\.){2,4} ?\d{4}$`,
+		`.*\b(we('ve| have)? charged|you (have )?(paid|sent|spent)|paid|charge of|payment of|payment in the amount of|a total of|was charged|been charged|will be charged|amounting to|debited|purchase of|transaction of|order of|in the amount of|for the amount of|sum of|donation of|gift of)( a (total|payment|sum) of)?$`,
+		`(סה"כ |סך |סכום )?(ה)?(שולם|שולמו|חויב|חיוב|חוייב|ששולם|שחויב|לחיוב|עסקה|תשלום|תשלומים|התקבל|שהתקבל|נגבה|תרומה)( .{0,40})?$`, `(סה"כ|סך|סכום) (ה)?(חיוב|תשלום|עסקה|העסקה|ששולם|שחויב|לחיוב|שהתקבל|התרומה|חיובים)( .*)?$`, `.*(חויבת|חויב כרטיסך|שילמת|חיוב|תשלום|עסקה|תרומה|הוראת קבע|רכישה|הזמנה|קבלה)( \S{1,20}){0,4} ?(בסך|על סך|בסכום|בסכום של|בסך של|על סך של)$`, `(אמצעי תשלום|כרטיס אשראי|ויזה|מאסטרקארד|ישראכרט|אשראי|ביט|מזומן|העברה בנקאית|אפל פיי|גוגל פיי).{0,40}$`,
+		`pagato( con)?.*|pagado.*|payé.*|montant (payé|débité).*|bezahlt.*|gezahlt.*|zapłacono.*|opłacono.*|betaald.*|betalt.*|importe pagado|abgebucht.*`,
+	), roleCharged},
+	{labelPattern(
+		`(grand|order|invoice|purchase|trip|booking|receipt|bill|transaction|final|overall|cart|basket|your|ride|fare|reservation|ticket|subscription|monthly|new|fixed|document|estimated|combined|stay|bag|checkout|usd|eur|gbp|ils|net grand) total\b.*`, `(your |the )?total (amount|price|cost|sum|value|fare|to pay|payable|for|order|purchase|invoice|of|bill|fee|fees|rate|incl|due today|paid|usd|eur|gbp|in)\b.*`, `(amount|price|invoice|order|receipt|purchase|bill) (total|amount|value|sum)`,
+		`(סה"כ|סך הכל|סך הכול|סך|סכום) (סופי|כולל|לתשלום|הזמנה|ההזמנה|חשבונית|החשבונית|קבלה|הקבלה|חשבון|החשבון|מסמך|המסמך|רכישה|הרכישה|הקנייה|קנייה|נסיעה|נטו לתשלום|עסקה|לחשבונית|להזמנה|שולם).*`, `סכום (הקבלה|ההזמנה|החשבונית|הקנייה|הרכישה|המסמך|התשלום|לתשלום).*`, `מחיר (סופי|כולל|לתשלום)`, `סה"כ ב(ש"ח|שקלים|דולר|יורו|מטבע).*`,
+		`gesamt(betrag|summe|preis)\b.*|rechnungsbetrag|endbetrag|bestellsumme|summe gesamt|montant total.*|total général|total (de la )?commande|net à payer.*|totale (ordine|fattura|complessivo|documento|da pagare).*|importe total.*|total (a pagar|pedido|factura).*|do zapłaty.*|razem do zapłaty|łącznie|totaalbedrag|te betalen|att betala|at betale|celkem k úhradě|kwota do zapłaty|お?支払い?(合計|金額)|ご請求(金)?額|合計金額|總計|总计`,
+	), roleGrand},
+	{labelPattern(
+		`(the )?totals?$`, `(the )?total (is|was|comes to|[a-z]{3})$`, `סה"?'?כ( .{0,12})?$`, `(ב)?סך הכ[ו]?ל$`, `(gesamt|summe|totale?|totaal|suma|razem|summa|sammanlagt|celkem|összesen|итого|合計|合计)$`,
+	), roleTotal},
+	{labelPattern(`(item |unit |your |list |base )?(price|fare|rate|cost)( each)?$`, `(מחיר|עלות)( יחידה| ליחידה| פריט)?$`, `item (total|price)`, `base fare.*`, `(trip|ride|lyft|uber) fare.*`), roleItem},
+	{labelPattern(`(the )?(amount|sum|value)$`, `סכום$`, `(importe|montant|betrag|importo|kwota|bedrag|belopp|valor)$`, `.*(על סך|בסך|בסכום)( של)?$`, `.*\b(price|cost|fee)$`), roleWeak},
+}
+
+// labelPattern joins patterns that must match from the label's beginning.
+func labelPattern(patterns ...string) *regexp.Regexp {
+	return regexp.MustCompile(`^(?:` + strings.Join(patterns, `|`) + `)`)
+}
+
+var (
+	bracketed  = regexp.MustCompile(`\([^()]{0,60}\)|\[[^\[\]]{0,60}\]`)
+	withoutTax = regexp.MustCompile(`\b(before|excluding|excl\.?|exclusive of|without|ex) (tax|taxes|vat|gst)|(לפני|ללא|לא כולל|בלי) מע"?מ`)
+)
+
+const (
+	labelEdges = " :=-*•.,;>|/#!\t"
+
+	maxLabel    = 60  // characters; a longer text beside an amount is no label
+	maxSentence = 300 // of running text before an amount, of which the end is read
+)
+
+// labelRole tells what a label says. Running text counts by how it ends.
+func labelRole(label string) role {
+	text := strings.ToLower(label)
+	trimmed := strings.Trim(bracketed.ReplaceAllString(text, " "), labelEdges)
+	trimmed = strings.Join(strings.Fields(trimmed), " ")
+	if trimmed == "" {
+		trimmed = strings.Trim(text, "()[]"+labelEdges)
+	}
+	if trimmed == "" {
+		return roleNone
+	}
+	if runes := []rune(trimmed); len(runes) > maxLabel {
+		if len(runes) > maxSentence {
+			runes = runes[len(runes)-maxSentence:]
+		}
+		trimmed = lastClause(string(runes))
+	}
+	for _, r := range labelRules {
+		if !r.pattern.MatchString(trimmed) {
+			continue
+		}
+		if r.role.isTotal() && withoutTax.MatchString(text) {
+			return roleSubtotal // said in brackets
+		}
+		return r.role
+	}
+	return roleNone
+}
+
+var clauseEnd = regexp.MustCompile(`[.;:!?]\s+|,\s+| - `)
+
+// lastClause is what stands after the last stop of a running text.
+func lastClause(s string) string {
+	if all := clauseEnd.FindAllStringIndex(s, -1); all != nil {
+		s = s[all[len(all)-1][1]:]
+	}
+	return s
+}

@@ -1,0 +1,290 @@
+package receiptmail
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"mime"
+	"net/mail"
+	"net/textproto"
+	"strings"
+	"time"
+
+	"github.com/jhillyerd/enmime/v2"
+	"github.com/jhillyerd/enmime/v2/mediatype"
+
+	"github.com/prosaas/receipts/proto"
+)
+
+// Bounds on what is looked at. What lies beyond is left out, and the rest read.
+const (
+	maxParts      = 10_000  // of one message and what is nested in it
+	maxMultiparts = 20      // containers, so they nest no deeper: enmime reads each byte once a level
+	maxDepth      = 20      // of messages inside messages
+	maxHTMLBytes  = 8 << 20 // of one part, markup included: style sheets before the amount run long
+	maxTextBytes  = 2 << 20 // of one part, as text
+	maxDocuments  = 20
+)
+
+// message is a mail taken apart: who sent it, what it says, what came with it.
+type message struct {
+	from     sender
+	subject  string
+	bulk     bool // sent to a list, or with a way to unsubscribe
+	received time.Time
+	docs     []document
+	files    []file
+}
+
+type sender struct {
+	name    string
+	address string // lower case
+	domain  string // lower case, of the address
+}
+
+// document is one text of the mail, in the order in which a reader sees it.
+type document struct {
+	kind   string // html or text
+	origin string // what a receipt in it was read from
+	lines  []line
+	markup markup
+}
+
+// file is an attachment.
+type file struct {
+	proto.Attachment
+	sha256 string
+}
+
+// originBody is the origin of what the mail itself says.
+const originBody = "body"
+
+// parseMessage takes a message apart.
+func parseMessage(raw []byte, received time.Time) (*message, error) {
+	m := &message{received: received}
+	p := &parser{message: m}
+	root, err := p.read(raw)
+	if err != nil {
+		return nil, err
+	}
+	m.readHeader(root.Header)
+	p.walk(root, 0)
+	if len(m.docs) == 0 && len(m.files) == 0 {
+		p.addText(&enmime.Part{ContentType: "text/plain", Content: bodyOf(raw)})
+	}
+	m.readForwarded()
+	return m, nil
+}
+
+// parser counts what it has seen of one message.
+type parser struct {
+	message    *message
+	parts      int
+	multiparts int
+}
+
+// read parses MIME. Text parts keep their bytes as sent: enmime would guess
+// their charset, which costs more than all the rest and guesses Hebrew wrong.
+func (p *parser) read(raw []byte) (*enmime.Part, error) {
+	raw = firstParts(raw)
+	mp := enmime.NewParser(
+		enmime.DisableTextConversion(true),
+		enmime.DisableCharacterDetection(true),
+		enmime.SkipMalformedParts(true),
+		enmime.MultipartWOBoundaryAsSinglePart(true),
+		enmime.SetReadPartErrorPolicy(func(*enmime.Part, error) bool { return true }),
+		enmime.MaxStoredPartErrors(10),
+		enmime.SetCustomParseMediaType(p.mediaType),
+	)
+	root, err := mp.ReadParts(bytes.NewReader(raw))
+	if err == nil && len(root.Header) > 0 {
+		return root, nil
+	}
+	// What enmime refuses may still have a header and a text below it.
+	plain, perr := mail.ReadMessage(bytes.NewReader(raw))
+	if perr != nil || len(plain.Header) == 0 {
+		return nil, &UnreadableError{Reason: ReasonNoHeader}
+	}
+	return &enmime.Part{Header: textproto.MIMEHeader(plain.Header), ContentType: "text/plain", Content: bodyOf(raw)}, nil
+}
+
+// bodyOf is whatever follows the first empty line: what is left of a message
+// whose parts are not where its header says.
+func bodyOf(raw []byte) []byte {
+	for _, gap := range []string{"\r\n\r\n", "\n\n"} {
+		if _, body, ok := bytes.Cut(raw, []byte(gap)); ok {
+			return body
+		}
+	}
+	return nil
+}
+
+// firstParts cuts a message off after maxParts lines that may begin a part: a
+// part can be five bytes long, and costs a thousand in memory.
+func firstParts(raw []byte) []byte {
+	at := 0
+	for range maxParts {
+		i := bytes.Index(raw[at:], []byte("\n--"))
+		if i < 0 {
+			return raw
+		}
+		at += i + 3
+	}
+	return raw[:at]
+}
+
+// mediaType is how enmime learns the type of a part. It turns charset
+// conversion off, and past the bounds it turns containers into leaves.
+func (p *parser) mediaType(value string) (string, map[string]string, []string, error) {
+	mtype, params, invalid, err := mediatype.Parse(value)
+	if err != nil {
+		// A part whose type cannot be read is a file of no known type.
+		return "application/octet-stream", map[string]string{}, nil, nil //nolint:nilerr // no reason to lose the part
+	}
+	if params == nil {
+		params = map[string]string{}
+	}
+	params["charset"] = "utf-8"
+	if strings.HasPrefix(mtype, "multipart/") && params["boundary"] != "" {
+		p.multiparts++
+	}
+	if !strings.HasPrefix(mtype, "multipart/") || p.multiparts > 2*maxMultiparts { // enmime asks twice of each
+		delete(params, "boundary")
+	}
+	return mtype, params, invalid, nil
+}
+
+func (m *message) readHeader(h textproto.MIMEHeader) {
+	m.subject = normalise(decodeHeader(h.Get("Subject")))
+	m.from = parseSender(h.Get("From"))
+	m.bulk = h.Get("List-Unsubscribe") != "" || h.Get("List-Id") != "" || strings.EqualFold(h.Get("Precedence"), "bulk") || strings.EqualFold(h.Get("Precedence"), "list")
+}
+
+// parseSender reads a From header, damaged ones too.
+func parseSender(value string) sender {
+	var s sender
+	if i := strings.LastIndexByte(value, '<'); i >= 0 {
+		s.name = decodeHeader(value[:i])
+		s.address, _, _ = strings.Cut(value[i+1:], ">")
+	} else if strings.Contains(value, "@") {
+		s.address = value
+	} else {
+		s.name = decodeHeader(value)
+	}
+	s.name = strings.Trim(normalise(s.name), `"' `)
+	s.address = strings.ToLower(strings.TrimSpace(s.address))
+	if i := strings.LastIndexByte(s.address, '@'); i >= 0 {
+		s.domain = strings.Trim(s.address[i+1:], ". ")
+	}
+	return s
+}
+
+// walk reads the parts below part, the message's own texts before those of
+// messages inside it.
+func (p *parser) walk(part *enmime.Part, depth int) {
+	for ; part != nil; part = part.NextSibling {
+		if p.parts++; p.parts > maxParts {
+			return
+		}
+		switch {
+		case part.FirstChild != nil:
+			p.walk(part.FirstChild, depth)
+		case part.ContentType == "message/rfc822" && len(part.Content) > 0:
+			p.nested(part.Content, depth+1)
+		case isFile(part):
+			p.addFile(part)
+		case part.ContentType == "text/html" || part.ContentType == "text/plain" || part.ContentType == "" || strings.HasPrefix(part.ContentType, "multipart/"):
+			p.addText(part)
+		case len(part.Content) > 0:
+			p.addFile(part)
+		}
+	}
+}
+
+// nested reads a message that is attached to another: the original of a
+// forwarded mail, whose sender is the one that counts.
+func (p *parser) nested(raw []byte, depth int) {
+	if depth > maxDepth {
+		return
+	}
+	root, err := p.read(raw)
+	if err != nil {
+		return // the outer message still stands
+	}
+	p.message.readHeader(root.Header)
+	p.walk(root, depth)
+}
+
+func isFile(part *enmime.Part) bool {
+	return strings.EqualFold(part.Disposition, "attachment") || part.FileName != "" && !strings.HasPrefix(part.ContentType, "text/")
+}
+
+func (p *parser) addFile(part *enmime.Part) {
+	inlineImage := strings.HasPrefix(part.ContentType, "image/") && !strings.EqualFold(part.Disposition, "attachment")
+	if inlineImage {
+		return // logos and tracking pixels
+	}
+	sum := sha256.Sum256(part.Content)
+	f := file{sha256: hex.EncodeToString(sum[:])}
+	f.N = len(p.message.files) + 1
+	f.Name = normalise(decodeHeader(part.FileName))
+	f.MediaType = mediaTypeOf(part)
+	f.Size = int64(len(part.Content))
+	p.message.files = append(p.message.files, f)
+}
+
+const mediaPDF = "application/pdf"
+
+// mediaTypeOf sees through application/octet-stream: what many senders call a PDF.
+func mediaTypeOf(part *enmime.Part) string {
+	name := strings.ToLower(part.FileName)
+	switch {
+	case bytes.HasPrefix(bytes.TrimLeft(part.Content[:min(len(part.Content), 64)], " \r\n\t\xef\xbb\xbf"), []byte("%PDF-")):
+		return mediaPDF
+	case part.ContentType != "application/octet-stream" && part.ContentType != "":
+		return part.ContentType
+	}
+	if i := strings.LastIndexByte(name, '.'); i >= 0 {
+		if t, _, err := mime.ParseMediaType(mime.TypeByExtension(name[i:])); err == nil {
+			return t
+		}
+	}
+	return "application/octet-stream"
+}
+
+func (p *parser) addText(part *enmime.Part) {
+	if len(p.message.docs) >= maxDocuments || len(bytes.TrimSpace(part.Content)) == 0 {
+		return
+	}
+	content := part.Content[:min(len(part.Content), maxHTMLBytes)]
+	_, params, _, _ := mediatype.Parse(part.Header.Get("Content-Type")) // as sent: enmime was told utf-8
+	text := strings.ReplaceAll(decodeText(content, params["charset"]), "\x00", "")
+	doc := document{kind: "text", origin: originBody}
+	if part.ContentType == "text/html" || looksLikeHTML(text) {
+		doc.kind = "html"
+		doc.lines, doc.markup = layHTML(text)
+	} else {
+		doc.lines = layText(text[:min(len(text), maxTextBytes)])
+	}
+	turnVisual(doc.lines)
+	if len(doc.lines) > 0 || doc.markup.found() {
+		p.message.docs = append(p.message.docs, doc)
+	}
+}
+
+// looksLikeHTML sees HTML that was sent as plain text.
+func looksLikeHTML(text string) bool {
+	head := strings.ToLower(strings.TrimSpace(text[:min(len(text), 512)]))
+	return strings.HasPrefix(head, "<!doctype html") || strings.HasPrefix(head, "<html")
+}
+
+// UnreadableError says that nothing at all could be read of a message. Reason
+// is a stable code; what the parser said is left out, as it quotes the mail.
+type UnreadableError struct {
+	Reason string
+}
+
+// ReasonNoHeader says that the bytes do not begin with a mail header.
+const ReasonNoHeader = "no_header"
+
+func (e *UnreadableError) Error() string { return "read message: " + e.Reason }

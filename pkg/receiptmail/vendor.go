@@ -1,0 +1,110 @@
+package receiptmail
+
+import (
+	"regexp"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/prosaas/receipts/proto"
+)
+
+// platforms send receipts in the name of others: their domain and name are not
+// the seller's. Keys are registered domains.
+var platforms = map[string]bool{
+	"stripe.com": true, "paypal.com": true, "paypal.co.uk": true, "paypal.de": true, "squareup.com": true, "square.com": true, "intuit.com": true, "quickbooks.com": true,
+	"xero.com": true, "freshbooks.com": true, "waveapps.com": true, "zoho.com": true, "paddle.com": true, "paddle.net": true, "fastspring.com": true, "gumroad.com": true,
+	"lemonsqueezy.com": true, "lemonsqueezy-mail.com": true, "2checkout.com": true, "shopify.com": true, "shopifyemail.com": true, "klarna.com": true, "sumup.com": true, "bill.com": true, "gocardless.com": true,
+	"morning.co": true, "greeninvoice.co.il": true, "icount.co.il": true, "invoice4u.co.il": true, "ezcount.co.il": true, "rivhit.co.il": true, "sumit.co.il": true,
+	"payplus.co.il": true, "invoice-one.com": true, "cardcom.co.il": true, "cardcom.solutions": true, "meshulam.co.il": true, "grow.business": true, "tranzila.com": true,
+	"tabit.cloud": true, "printernet.co.il": true, "finbot.co.il": true, "linet.org.il": true, "hashavshevet.com": true, "easycount.co.il": true, "10ten.co.il": true,
+	"sendgrid.net": true, "mailgun.org": true, "amazonses.com": true, "mandrillapp.com": true, "mcsv.net": true, "mailchimpapp.net": true, "sparkpostmail.com": true,
+	"gmail.com": true, "googlemail.com": true, "outlook.com": true, "hotmail.com": true, "yahoo.com": true, "walla.co.il": true, "icloud.com": true, "live.com": true,
+}
+
+const nameValue = `([\p{L}\p{N}][^\n<>|]{1,60}?)`
+
+// statedSellers are the ways in which a subject or body names who sold.
+var statedSellers = []*regexp.Regexp{
+	regexp.MustCompile(`(?i)^(?:fwd?: |re: )*(?:your |new |a )?(?:(?:payment|order|purchase|sales|tax|paid|refund) )*(?:receipt|invoice|bill|statement|refund|credit note)(?: #?[\w-]*\d[\w-]*)? from ` + nameValue + `(?: (?:is|for|on|has|was|due)\b.*| [#(\[].*| - .*|[!.,:].*)?$`),
+	regexp.MustCompile(`(?i)\b(?:payment|purchase) (?:of \S+(?: [A-Z]{3})? )?(?:to|at|from) ` + nameValue + `(?: (?:on|for|has|was|is)\b.*| [#(].*|[!.,(].*)?$`),
+	regexp.MustCompile(`(?i)\b(?:amounting to|payment of|paid|a total of|sent) [^A-Za-z]{0,4}[\d.,]+(?: ?[A-Z]{3})? to ` + nameValue + `\s*(?:\(.*|[.!,]? .*|[.!,])?$`),
+	regexp.MustCompile(`(?:חשבונית מס(?:\s?/?-?\s?קבלה)?|חשבונית|קבלה|חשבון עסקה)(?: (?:מס'|מספר))? ?#?\d* ?(?:- ?| מאת | עבור | מ-)` + nameValue + `(?: מ(?:ס|ספר) .*)?$`),
+	regexp.MustCompile(`^` + nameValue + ` (?:שלח(?:/ה|ה)? (?:לך|לכם|אליך)|הפיק(?:/ה|ה)? (?:עבורך|לך)) `),
+	regexp.MustCompile(`(?:תשלום|חיוב|קנייה|רכישה|עסקה)(?: על סך \S+(?: \S{1,5})?)? (?:ל-|אצל |בבית העסק |לטובת )` + nameValue + `(?: (?:התקבל|בוצע|אושר|נקלט|בתאריך).*)?$`),
+}
+
+var (
+	viaPlatform = regexp.MustCompile(`(?i)\s+(?:via|through|באמצעות|דרך)\s+.*$`)
+	notAName    = regexp.MustCompile(`(?i)^(?:no[-_. ]?reply|do[-_. ]?not[-_. ]?reply|info|billing|support|service|sales|orders?|receipts?|invoices?|notifications?|accounts?|payments?|mailer|noreply.*|hello|team|customer (?:service|support)|הודעות|חשבוניות|קבלות|שירות לקוחות)$`)
+	senderRole  = regexp.MustCompile(`(?i)[\s,:|-]+(?:e-?receipts?|receipts?|invoices?|billing|payments?|orders?|support|reservations?|bookings?|notifications?|no-?reply|customer (?:service|support|care)|(?:support |billing |sales )?team|accounts?|store|service|confirmations?|mailer|e-?mail|info|שירות לקוחות|חשבוניות|קבלות|הזמנות|חיובים)$`)
+)
+
+// vendorOf tells who sold: the sender, unless that is a platform that sends for
+// others, or nobody known; then whoever subject or text name.
+func vendorOf(m *message) (proto.Vendor, proto.Field) {
+	domain := registeredDomain(m.from.domain)
+	name := m.from.name
+	via := viaPlatform.MatchString(name)
+	if domain == "" || platforms[domain] || via {
+		if stated, text, source := statedSeller(m); stated != "" {
+			return proto.Vendor{Name: stated}, proto.Field{Source: source, Confidence: 0.8, Text: clip(text, maxFieldText)}
+		}
+		domain = ""
+	}
+	name = strings.TrimSpace(viaPlatform.ReplaceAllString(name, ""))
+	for senderRole.MatchString(name) {
+		name = senderRole.ReplaceAllString(name, "")
+	}
+	name = strings.Trim(name, `"' ,.-`)
+	if name == "" || notAName.MatchString(name) || strings.Contains(name, "@") {
+		if domain == "" {
+			return proto.Vendor{}, proto.Field{}
+		}
+		label, _, _ := strings.Cut(domain, ".")
+		return proto.Vendor{Name: strings.ToUpper(label[:1]) + label[1:], Domain: domain}, proto.Field{Source: "sender/domain", Confidence: 0.6, Text: domain}
+	}
+	sure := 0.85
+	if domain == "" && !via {
+		sure = 0.4 // the platform's own name, or a person's
+	}
+	return proto.Vendor{Name: name, Domain: domain}, proto.Field{Source: "sender/name", Confidence: sure, Text: clip(m.from.name, maxFieldText)}
+}
+
+func statedSeller(m *message) (name, text, source string) {
+	if name = sellerIn(m.subject); name != "" {
+		return name, m.subject, "labelled/subject"
+	}
+	for _, doc := range preferHTML(m.docs) {
+		for _, l := range doc.lines[:min(len(doc.lines), 40)] {
+			t := l.text()
+			if len(t) > 2*maxSentence {
+				continue
+			}
+			if name = sellerIn(t); name != "" {
+				return name, t, "labelled/" + doc.kind
+			}
+		}
+	}
+	return "", "", ""
+}
+
+func sellerIn(text string) string {
+	for _, p := range statedSellers {
+		if m := p.FindStringSubmatch(text); m != nil {
+			return strings.Trim(m[1], ` "'.,:;-`)
+		}
+	}
+	return ""
+}
+
+// registeredDomain is the part of a domain that somebody registered:
+// mail.shop.example.co.il is example.co.il. Empty is unknown.
+func registeredDomain(domain string) string {
+	suffix, icann := publicsuffix.PublicSuffix(domain)
+	d, err := publicsuffix.EffectiveTLDPlusOne(domain)
+	if err != nil || !icann && !strings.Contains(suffix, ".") { // no such top-level domain
+		return ""
+	}
+	return d
+}

@@ -1,0 +1,198 @@
+package receiptstore
+
+import (
+	"strings"
+
+	"github.com/prosaas/receipts/pkg/redisclient"
+	"github.com/prosaas/receipts/proto"
+)
+
+// Every script has the KEYS of [Store.Writer] and begins with
+//
+//	ARGV 1 lease, 2 epoch, 3 seconds that a job's keys live, 4 quota units of the whole job
+//
+// and answers {'fenced'}, having written nothing, or {'ok', …}. All are safe to
+// repeat. The first write is one that a full Redis refuses, so that there is
+// nothing to roll back.
+//
+// An outcome is text: a letter, the extractor's version, then
+//
+//	r1 <receipt id> …   receipts
+//	n1 [<receipt id> …] none (ids are of an earlier reading)
+//	g1 <syncs>          gone
+//	f1 <syncs>          could not be read
+const prelude = `
+local connection, sync, owed, wanted, run = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local outcomes, failures, receipts, by_date, tombstones = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local lease, epoch, ttl, units = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if tonumber(lease) < tonumber(redis.call('HGET', sync, 'fence') or '0')
+  or tonumber(redis.call('HGET', connection, 'epoch') or '-1') ~= tonumber(epoch) then
+  return {'fenced'}
+end
+redis.call('HSET', sync, 'fence', lease)
+if tonumber(units) > tonumber(redis.call('HGET', run, 'units') or '-1') then redis.call('HSET', run, 'units', units) end
+redis.call('EXPIRE', run, ttl)
+redis.call('EXPIRE', wanted, ttl)
+redis.call('EXPIRE', failures, ttl)
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
+end
+
+-- to_read tells whether a message has no outcome yet, or one that is tried again.
+local function to_read(id)
+  local outcome = redis.call('HGET', outcomes, id)
+  if not outcome then return true end
+  local syncs = string.match(outcome, '^[gf]%d+ (%d+)$')
+  return syncs and tonumber(syncs) < 3
+end
+
+-- set_cursor moves the cursor and notes when.
+local function set_cursor(cursor)
+  redis.call('HSET', sync, 'cursor', cursor, 'cursor_at', now_ms())
+end
+`
+
+// beginScript raises the fence and tells where things stand.
+//
+// Returns ok, now, cursor, cursor_at, last_ok, owed, wanted, then the run's
+// fields and values.
+var beginScript = fenced(`
+local at = redis.call('HMGET', sync, 'cursor', 'cursor_at', 'last_ok')
+local out = {'ok', now_ms(), at[1] or '', at[2] or '0', at[3] or '0',
+  tostring(redis.call('ZCARD', owed)), tostring(redis.call('ZCARD', wanted))}
+for _, v in ipairs(redis.call('HGETALL', run)) do out[#out + 1] = v end
+return out
+`)
+
+// baselineScript sets the cursor where there is none.
+//
+// ARGV 5 cursor. Returns ok.
+var baselineScript = fenced(`
+if redis.call('HEXISTS', sync, 'cursor') == 0 then set_cursor(ARGV[5]) end
+return {'ok'}
+`)
+
+// oweScript adds ids to owed, marks the receipts of deleted messages, moves the cursor.
+//
+// ARGV 5 cursor or ”, 6 number of ids, then these, then the deleted ones.
+// Returns ok, the number of ids added.
+var oweScript = fenced(`
+local added, last = 0, 6 + ARGV[6]
+for i = 7, last do
+  local id = ARGV[i]
+  if to_read(id) and redis.call('ZADD', owed, 0, id) == 1 and redis.call('ZREM', wanted, id) == 0 then added = added + 1 end
+end
+if added > 0 then redis.call('HINCRBY', run, 'listed', added) end
+for i = last + 1, #ARGV do
+  local outcome = redis.call('HGET', outcomes, ARGV[i])
+  for id in string.gmatch(outcome or '', ' (%S+)') do
+    if redis.call('HEXISTS', receipts, id) == 1 then redis.call('HSET', receipts, id .. ':d', '1') end
+  end
+end
+if ARGV[5] ~= '' then set_cursor(ARGV[5]) end
+return {'ok', tostring(added)}
+`)
+
+// wantScript adds ids to wanted and sets the position.
+//
+// ARGV 5 position, 6 '1' to choose messages that have been read too, then the
+// ids. Returns ok, the number of ids added.
+var wantScript = fenced(`
+local added = 0
+for i = 7, #ARGV do
+  local id = ARGV[i]
+  if not redis.call('ZSCORE', owed, id) and (ARGV[6] == '1' or to_read(id)) then
+    added = added + redis.call('ZADD', wanted, 0, id)
+  end
+end
+redis.call('HSET', run, 'position', ARGV[5])
+redis.call('EXPIRE', run, ttl)
+redis.call('EXPIRE', wanted, ttl)
+if added > 0 then redis.call('HINCRBY', run, 'listed', added) end
+return {'ok', tostring(added)}
+`)
+
+// saveScript writes what became of one message and takes it out of its set. A message
+// in neither set has been saved before: nothing is written.
+//
+// ARGV 5 message id, 6 letter of the outcome, 7 extractor version, 8 reason
+// (failed only), then id, record, received (ms), status of each receipt.
+// Returns ok, receipts that are new, changed, unchanged.
+var saveScript = fenced("local statuses = {" + statusTable() + "}\n" + `
+local id, letter, version, reason = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+if redis.call('ZREM', owed, id) + redis.call('ZREM', wanted, id) == 0 then return {'ok', '0', '0', '0'} end
+
+local before = redis.call('HGET', outcomes, id) or ''
+local count = {}
+if letter == 'g' or letter == 'f' then
+  count[letter == 'g' and 'gone' or 'errors'] = 1
+  if not string.match(before, '^[rn]') then
+    local syncs = tonumber(string.match(before, '^[gf]%d+ (%d+)$') or '0') + 1
+    redis.call('HSET', outcomes, id, letter .. version .. ' ' .. syncs)
+  end
+else
+  local known, outcome = {}, letter .. version
+  local function name(rid)
+    if not known[rid] then known[rid], outcome = true, outcome .. ' ' .. rid end
+  end
+  if letter == 'n' then count.not_receipts = 1 end
+  for i = 9, #ARGV, 4 do name(ARGV[i]) end
+  if string.match(before, '^[rn]') then
+    for rid in string.gmatch(before, ' (%S+)') do name(rid) end
+  end
+  redis.call('HSET', outcomes, id, outcome)
+end
+if letter ~= 'g' then count.scanned = 1 end
+if letter == 'f' and redis.call('HLEN', failures) < 10000 then
+  redis.call('HSET', failures, id, reason)
+  redis.call('EXPIRE', failures, ttl)
+end
+
+count.saved, count.updated, count.duplicates = 0, 0, 0
+for i = 9, #ARGV, 4 do
+  local rid, record, received, status = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local old = redis.call('HGET', receipts, rid)
+  local deleted = redis.call('SISMEMBER', tombstones, rid) == 1
+  local kind = 'saved'
+  if old then kind = (old == record or deleted) and 'duplicates' or 'updated' end
+  count[kind] = count[kind] + 1
+  if old ~= record then redis.call('HSET', receipts, rid, record) end
+  if not deleted then
+    local edits = redis.call('HGET', receipts, rid .. ':e')
+    if edits then status = cjson.decode(edits).status or status end
+    redis.call('ZADD', by_date, received, rid)
+    for n, name in ipairs(statuses) do
+      if name == status then redis.call('ZADD', KEYS[10 + n], received, rid) else redis.call('ZREM', KEYS[10 + n], rid) end
+    end
+  end
+end
+for name, n in pairs(count) do
+  if n > 0 then redis.call('HINCRBY', run, name, n) end
+end
+return {'ok', tostring(count.saved), tostring(count.updated), tostring(count.duplicates)}
+`)
+
+// finishScript notes a good sync and drops what the job did not get to.
+//
+// ARGV 5 position. Returns ok.
+var finishScript = fenced(`
+redis.call('HSET', sync, 'last_ok', now_ms())
+redis.call('HSET', run, 'done', '1', 'position', ARGV[5])
+redis.call('DEL', wanted)
+return {'ok'}
+`)
+
+func fenced(body string) *redisclient.Script {
+	return redisclient.NewRepeatableScript(prelude + body)
+}
+
+// statusTable names the statuses in the order of their index keys.
+func statusTable() string {
+	var names []string
+	for _, status := range proto.ReceiptStatuses() {
+		names = append(names, "'"+string(status)+"'")
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,105 @@
+// Package app puts the worker together and takes it apart: the only place that
+// builds things. It keeps nothing of its own; stopping hands the worker's jobs
+// back, and a crash leaves that to whoever reaps it.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/prosaas/receipts/pkg/config"
+	"github.com/prosaas/receipts/pkg/lifecycle"
+	"github.com/prosaas/receipts/pkg/metrics"
+	"github.com/prosaas/receipts/pkg/queue"
+	"github.com/prosaas/receipts/pkg/redisclient"
+	"github.com/prosaas/receipts/pkg/registry"
+	"github.com/prosaas/receipts/proto"
+)
+
+// App is one worker process.
+type App struct {
+	log       *slog.Logger
+	metrics   metrics.Registry
+	consumer  *queue.Consumer
+	adminAddr string
+}
+
+// Run works until ctx ends, then hands everything back. Redis may be down when
+// it starts, and go away: it waits for it.
+func Run(ctx context.Context, settings config.Worker, version string, log *slog.Logger) (err error) {
+	stack := lifecycle.New(settings.ShutdownTimeout)
+	defer func() { err = errors.Join(err, stack.Stop()) }()
+	a := &App{log: log, metrics: metrics.New()}
+	keys, err := proto.NewKeys(settings.QueuePrefix)
+	if err != nil {
+		return err
+	}
+	client, err := redisclient.Open(settings.RedisURL.Reveal(), redisclient.Options{Logger: log})
+	if err != nil {
+		return err
+	}
+	stack.OnStop("redis", func(context.Context) error { client.Close(); return nil })
+	if err := a.listen(ctx, settings.AdminAddr, stack); err != nil {
+		return err
+	}
+	works, err := a.works(settings, client, keys, stack)
+	if err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("name this worker: %w", err)
+	}
+	a.consumer = queue.NewConsumer(queue.New(client, keys), registry.New(client, keys), registry.NewName, works, queue.ConsumerOptions{
+		Host: host, Version: version, Queues: settings.Queues, Slots: settings.Concurrency,
+		Interval: settings.HeartbeatInterval, TTL: settings.HeartbeatTTL, JobTimeout: settings.JobTimeout, MaxAttempts: settings.JobMaxAttempts,
+		Logger: log, Registerer: a.metrics,
+	})
+	go a.warn(ctx, client)
+	if err := a.consumer.Run(ctx); err != nil {
+		return err
+	}
+	log.Info("worker stopped") //nolint:sloglint // ctx has ended
+	return nil
+}
+
+// warn tells an operator of a Redis that could lose jobs.
+func (a *App) warn(ctx context.Context, client *redisclient.Client) {
+	select {
+	case <-client.Ready():
+	case <-ctx.Done():
+		return
+	}
+	server, err := client.Describe(ctx)
+	if err != nil {
+		return // the consumer tells of a Redis that is away
+	}
+	if server.Eviction != "noeviction" && server.Eviction != "unknown" {
+		a.log.WarnContext(ctx, "redis may evict queued jobs: set maxmemory-policy noeviction", "eviction", server.Eviction)
+	}
+	if server.Persistence == "none" {
+		a.log.WarnContext(ctx, "redis keeps nothing over a restart: set appendonly yes", "persistence", server.Persistence)
+	}
+}
+
+// Healthcheck is one PING and nothing else: whether the worker is registered is
+// the registry's to tell, and must never restart a good worker.
+func Healthcheck(ctx context.Context, settings config.Redis) error {
+	client, err := redisclient.Open(settings.RedisURL.Reveal(), redisclient.Options{})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	select {
+	case <-client.Ready():
+	case <-ctx.Done():
+		return fmt.Errorf("ping redis: %w", redisclient.ErrUnavailable)
+	}
+	return client.Ping(ctx)
+}

@@ -1,0 +1,39 @@
+package app
+
+import (
+	"context"
+
+	"github.com/prosaas/receipts/pkg/config"
+	"github.com/prosaas/receipts/pkg/connection"
+	"github.com/prosaas/receipts/pkg/lifecycle"
+	"github.com/prosaas/receipts/pkg/queue"
+	"github.com/prosaas/receipts/pkg/receiptstore"
+	"github.com/prosaas/receipts/pkg/redisclient"
+	"github.com/prosaas/receipts/proto"
+	"github.com/prosaas/receipts/services/receipts-worker/internal/gmailsync"
+	"github.com/prosaas/receipts/services/receipts-worker/internal/runner"
+)
+
+// works is what this worker does with each kind of job.
+func (a *App) works(settings config.Worker, client *redisclient.Client, keys proto.Keys, stack *lifecycle.Stack) (map[proto.Kind]queue.Work, error) {
+	sealer, err := connection.NewSealer(settings.TokenKeys.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	keeper := connection.New(client, keys, connection.OAuth{
+		ClientID: settings.GoogleClientID, ClientSecret: settings.GoogleClientSecret.Reveal(),
+		TokenURL: settings.OAuthTokenURL, RevokeURL: settings.OAuthRevokeURL, GmailEndpoint: settings.GmailEndpoint,
+	}, sealer, connection.Options{Logger: a.log})
+	syncer, err := gmailsync.New(receiptstore.New(client, keys, receiptstore.Options{}), runner.Mailboxes(keeper, settings.DefaultTimeZone), gmailsync.Options{
+		Endpoint: settings.GmailEndpoint, Quota: gmailsync.Quota(settings.GmailQuotaProfile), JobTimeout: settings.JobTimeout,
+		Logger: a.log, Registerer: a.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	stack.OnStop("gmail connections", func(context.Context) error { syncer.Close(); return nil })
+	return map[proto.Kind]queue.Work{
+		proto.KindGmailSync: runner.GmailSync(syncer),
+		proto.KindNoop:      runner.Noop(),
+	}, nil
+}

@@ -1,0 +1,179 @@
+package gmailsync
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/prosaas/receipts/pkg/receiptmail"
+	"github.com/prosaas/receipts/pkg/receiptstore"
+	"github.com/prosaas/receipts/proto"
+)
+
+// concurrency is how many messages one job reads at a time. Gmail refuses more
+// than a handful at once, whatever quota is left.
+const concurrency = 4
+
+// batch is how many ids are taken from a set at a time.
+const batch = 100
+
+// untilVisible is when a message that was just announced, and not found, is
+// asked for again: Gmail tells of a message some seconds before it shows it.
+func untilVisible() []time.Duration { return []time.Duration{3 * time.Second, 15 * time.Second} }
+
+// readOwed reads what is owed. Of messages just announced those not found stay
+// owed and are asked for again, all together, before they count as gone.
+func (t *turn) readOwed(ctx context.Context, justAnnounced bool) error {
+	t.report.phase(proto.PhaseReading)
+	if !justAnnounced {
+		return t.read(ctx, t.writer.Owed, true)
+	}
+	if err := t.read(ctx, t.writer.Owed, false); err != nil {
+		return err
+	}
+	first := t.clock.now()
+	waits := untilVisible()
+	for i, wait := range waits {
+		if left, err := t.writer.Owed(ctx, "", 1); err != nil || len(left) == 0 || t.place.Stopped {
+			return err
+		}
+		if err := t.report.wait(ctx, first.Add(wait), "just_announced"); err != nil {
+			return err
+		}
+		if err := t.read(ctx, t.writer.Owed, i == len(waits)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *turn) readWanted(ctx context.Context) error {
+	t.report.phase(proto.PhaseReading)
+	return t.read(ctx, t.writer.Wanted, true)
+}
+
+// budget is how many messages the job may still read.
+func (t *turn) budget(ctx context.Context) (int, error) {
+	if t.params.MaxMessages <= 0 {
+		return math.MaxInt, nil
+	}
+	counts, _, _, err := t.writer.Progress(ctx)
+	return max(t.params.MaxMessages-counts.Scanned, 0), err
+}
+
+// read goes over a set of ids once, newest first, and reads a few at a time.
+// last tells that a message which is not found is gone. What is in hand when
+// something goes wrong, or others wait, is finished.
+func (t *turn) read(ctx context.Context, ids func(ctx context.Context, below string, n int) ([]string, error), last bool) error {
+	left, err := t.budget(ctx)
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group
+	group.SetLimit(concurrency)
+	var failed atomic.Bool
+	feed := func() error {
+		for below := ""; ; {
+			more, err := ids(ctx, below, batch)
+			if err != nil || len(more) == 0 {
+				return err
+			}
+			for _, id := range more {
+				if err := t.report.checkpoint(ctx, false); err != nil || failed.Load() {
+					return err
+				}
+				if left == 0 {
+					t.place.Stopped = true
+					return nil
+				}
+				left--
+				group.Go(func() error {
+					err := t.readMessage(ctx, id, last)
+					if err != nil {
+						failed.Store(true)
+					}
+					return err
+				})
+			}
+			below = more[len(more)-1]
+		}
+	}
+	fed := feed()
+	return errors.Join(group.Wait(), fed)
+}
+
+// readMessage reads one message and writes what became of it.
+func (t *turn) readMessage(ctx context.Context, id string, last bool) error {
+	ctx, release := t.oneLargeAtATime(ctx)
+	defer release()
+	message, err := t.gmail.message(ctx, id)
+	outcome := receiptstore.Message{ID: id, ExtractorVersion: receiptmail.Version}
+	switch {
+	case errors.Is(err, errGone) && !last:
+		return nil
+	case errors.Is(err, errGone), err == nil && hidden(message.LabelIds):
+		outcome.Outcome = receiptstore.OutcomeGone
+	case errors.Is(err, errTooLarge):
+		outcome.Outcome, outcome.Reason = receiptstore.OutcomeFailed, receiptstore.Reason{Code: "too_large", Message: "The mail is larger than Gmail delivers"}
+	case err != nil:
+		return err
+	default:
+		t.interpret(ctx, &outcome, message.Raw, time.UnixMilli(message.InternalDate).UTC())
+	}
+	saved, err := t.writer.Save(ctx, outcome)
+	if err != nil {
+		return err
+	}
+	t.metrics.saved(outcome.Outcome, saved)
+	t.report.wrote()
+	return nil
+}
+
+// interpret turns a message's bytes, as Gmail encodes them, into its outcome.
+// What goes wrong here is the message's own: it is noted, and the rest go on.
+func (t *turn) interpret(ctx context.Context, outcome *receiptstore.Message, encoded string, received time.Time) {
+	result, err := t.extractFrom(ctx, outcome.ID, encoded, received)
+	switch {
+	case err != nil:
+		t.log.WarnContext(ctx, "message could not be read", "business_id", t.business, "message_id", outcome.ID, "err", err)
+		outcome.Outcome, outcome.Reason = receiptstore.OutcomeFailed, receiptstore.Reason{Code: "unreadable", Message: "The mail could not be read"}
+	case len(result.Receipts) > receiptstore.MaxReceipts:
+		outcome.Outcome, outcome.Reason = receiptstore.OutcomeFailed, receiptstore.Reason{Code: "too_many_receipts", Message: "The mail holds more receipts than one mail can"}
+	case len(result.Receipts) == 0:
+		outcome.Outcome = receiptstore.OutcomeNotReceipt
+	default:
+		outcome.Outcome = receiptstore.OutcomeReceipt
+		for _, r := range result.Receipts {
+			r.ReceivedAt = received
+			outcome.Receipts = append(outcome.Receipts, receiptstore.Found{Origin: r.Origin, Ordinal: r.Ordinal, Receipt: r.ReceiptDetail})
+		}
+	}
+}
+
+// extractFrom reads receipts out of a message. A reader that panics loses that
+// message alone.
+func (t *turn) extractFrom(ctx context.Context, id, encoded string, received time.Time) (result receiptmail.Result, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			t.log.ErrorContext(ctx, "mail reader panicked", "business_id", t.business, "message_id", id, "stack", string(debug.Stack()))
+			err = errors.New("the reader panicked")
+		}
+	}()
+	// base64url, with padding or without (Gmail: users.messages, field raw).
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(encoded, "="))
+	if err != nil {
+		return receiptmail.Result{}, fmt.Errorf("decode the raw message: %w", err)
+	}
+	if len(raw) == 0 {
+		return receiptmail.Result{}, errors.New("the raw message is empty")
+	}
+	return t.extract(raw, received)
+}

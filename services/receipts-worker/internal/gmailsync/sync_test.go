@@ -1,0 +1,441 @@
+package gmailsync
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/prosaas/receipts/pkg/queue"
+	"github.com/prosaas/receipts/pkg/receiptmail"
+	"github.com/prosaas/receipts/pkg/receiptstore"
+	"github.com/prosaas/receipts/proto"
+	"github.com/prosaas/receipts/tools/gmailsim"
+	"github.com/prosaas/receipts/tools/gmailsim/mailbox"
+)
+
+func TestFullSyncReadsEveryReceiptOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	j, result := w.mustSync(envelope("j1", proto.ModeFull))
+
+	receipts := 0
+	for id, truth := range w.box.Expected() {
+		outcome := w.hash(w.keys.Outcomes(business))[id]
+		if truth.IsReceipt {
+			receipts++
+		}
+		if truth.IsReceipt && (outcome == "" || outcome[0] != 'r') {
+			t.Errorf("receipt %s has outcome %q", id, outcome)
+		}
+	}
+	ledger := w.sim.Ledger()
+	if receipts == 0 || result.Saved < receipts || result.Scanned != ledger.Reads.Messages || ledger.Reads.Repeated != 0 {
+		t.Errorf("%d receipts, result %+v, ledger %+v", receipts, result, ledger)
+	}
+	if result.Units != ledger.Units || ledger.Calls["profile"] != 1 {
+		t.Errorf("counted %d units, want the ledger's %d; %d profiles, want 1", result.Units, ledger.Units, ledger.Calls["profile"])
+	}
+	if rows := len(w.hash(w.keys.Receipts(business))); rows != result.Saved {
+		t.Errorf("%d rows, want saved %d", rows, result.Saved)
+	}
+	last := j.told[len(j.told)-1]
+	if last.Phase != proto.PhaseDone || last.WindowsDone != 3 || last.WindowsTotal != 3 || last.Pending != 0 || last.Scanned != result.Scanned || *last.Percent != 100 {
+		t.Errorf("last progress %+v", last)
+	}
+
+	// Done again by whoever did not hear of it: the same answer, and no call.
+	calls := w.calls.Load()
+	if _, again := w.mustSync(envelope("j1", proto.ModeFull)); again != result || w.calls.Load() != calls {
+		t.Errorf("repeated: %+v after %d calls, want %+v after none", again, w.calls.Load()-calls, result)
+	}
+	// Another one lists, and reads nothing.
+	if _, again := w.mustSync(envelope("j2", proto.ModeFull)); again.Scanned != 0 || again.Saved != 0 {
+		t.Errorf("second full sync %+v, want nothing read", again)
+	}
+}
+
+func TestIncrementalCosts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	w.mustSync(envelope("first", proto.ModeFull))
+	rows := []struct {
+		name   string
+		change func()
+		calls  map[string]int
+		units  int
+		saved  int
+	}{
+		{"nothing new", func() {}, map[string]int{"history.list": 1}, 2, 0},
+		{"one new", func() { w.box.Add(receiptMail("Your receipt", "12.00"), mailbox.AddOptions{}) }, map[string]int{"history.list": 1, "messages.get": 1}, 22, 1},
+		{"archived by a filter", func() {
+			w.box.Add(receiptMail("Your receipt", "13.00"), mailbox.AddOptions{Labels: []string{"Label_7"}})
+		}, map[string]int{"history.list": 1, "messages.get": 1}, 22, 1},
+		{"draft, chat, spam, trash", func() {
+			for _, label := range []string{"DRAFT", "CHAT", "SPAM", "TRASH"} {
+				w.box.Add(receiptMail("Your receipt", "14.00"), mailbox.AddOptions{Labels: []string{label}})
+			}
+		}, map[string]int{"history.list": 1}, 2, 0},
+		{"relabelled", func() {
+			all, err := w.box.List(mailbox.ParseQuery(""), mailbox.ListOptions{Limit: 500})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range all.IDs {
+				if err := w.box.Relabel(id, []string{"STARRED"}, []string{"UNREAD", "INBOX"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, map[string]int{"history.list": 1}, 2, 0},
+		{"out of spam", func() {
+			id := w.box.Add(receiptMail("Your receipt", "15.00"), mailbox.AddOptions{Labels: []string{"SPAM"}})
+			if err := w.box.Relabel(id, []string{"INBOX"}, []string{"SPAM"}); err != nil {
+				t.Fatal(err)
+			}
+		}, map[string]int{"history.list": 1, "messages.get": 1}, 22, 1},
+		{"come and gone", func() {
+			id := w.box.Add(receiptMail("Your receipt", "16.00"), mailbox.AddOptions{})
+			if err := w.box.Delete(id); err != nil {
+				t.Fatal(err)
+			}
+		}, map[string]int{"history.list": 1}, 2, 0},
+	}
+	for _, row := range rows {
+		row.change()
+		w.sim.ResetLedger()
+		_, result := w.mustSync(envelope("after-"+row.name, proto.ModeIncremental))
+		ledger := w.sim.Ledger()
+		if diff := cmp.Diff(row.calls, ledger.Calls); diff != "" || ledger.Units != row.units || result.Units != row.units || result.Saved != row.saved {
+			t.Errorf("%s: units %d, counted %d, want %d; saved %d, want %d; calls:\n%s", row.name, ledger.Units, result.Units, row.units, result.Saved, row.saved, diff)
+		}
+	}
+}
+
+// A business that was never synced gets its last thirty days, and a cursor that
+// was taken before they were listed.
+func TestFirstIncremental(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	var during string
+	w.onCall = func(_ int64, method, _ string) {
+		if method == "messages.list" && during == "" {
+			during = w.box.Add([]byte("From: a@b.example\r\nSubject: hello\r\n\r\nno word that a search finds"), mailbox.AddOptions{})
+		}
+	}
+	if _, first := w.mustSync(envelope("j1", proto.ModeIncremental)); first.Saved == 0 {
+		t.Errorf("first sync %+v, want receipts", first)
+	}
+	oldest := time.Now().AddDate(0, 0, -firstDays-1)
+	for id := range w.hash(w.keys.Outcomes(business)) {
+		if m, err := w.box.Get(id); err != nil || m.Date.Before(oldest) {
+			t.Errorf("read a message of %v (%v), want none before %v", m.Date, err, oldest)
+		}
+	}
+	if _, second := w.mustSync(envelope("j2", proto.ModeIncremental)); second.Scanned != 1 || w.hash(w.keys.Outcomes(business))[during] == "" {
+		t.Errorf("second sync %+v, want the one message that came during the first", second)
+	}
+}
+
+// A first sync that never finished has left a cursor, but not the mail before it.
+func TestFirstIncrementalAfterAnAbandonedSync(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w.onCall = func(n int64, _, _ string) {
+		if n == 3 {
+			cancel(errStopped)
+		}
+	}
+	if _, _, err := w.turn(ctx, envelope("j1", proto.ModeFull)); !errors.Is(err, errStopped) {
+		t.Fatalf("stopped sync = %v, want %v", err, errStopped)
+	}
+	w.onCall = nil
+	if _, result := w.mustSync(envelope("j2", proto.ModeIncremental)); result.Saved == 0 {
+		t.Errorf("incremental sync %+v, want the last thirty days", result)
+	}
+}
+
+func TestRange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{source: mails(120, 50)})
+	first, last := time.Now().AddDate(0, 0, -20), time.Now().AddDate(0, 0, -10)
+	e := envelope("j1", proto.ModeRange)
+	e.Params.FromDate, e.Params.ToDate = first.Format(time.DateOnly), last.Format(time.DateOnly)
+	_, result := w.mustSync(e)
+	if result.Scanned == 0 {
+		t.Error("nothing was read")
+	}
+	for id := range w.hash(w.keys.Outcomes(business)) {
+		m, err := w.box.Get(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Date.Before(first.AddDate(0, 0, -1)) || m.Date.After(last.AddDate(0, 0, 1)) {
+			t.Errorf("read a message of %v, want %s to %s", m.Date, e.Params.FromDate, e.Params.ToDate)
+		}
+	}
+}
+
+func TestExpiredHistoryListsTheGap(t *testing.T) {
+	t.Parallel()
+	for _, empty := range []bool{false, true} {
+		w := newWorld(t, options{sim: gmailsim.Options{EmptyHistoryPages: empty}})
+		w.mustSync(envelope("first", proto.ModeFull))
+		before := w.hash(w.keys.Outcomes(business))
+		id := w.box.Add([]byte("From: a@b.example\r\nSubject: hello\r\n\r\nno word that a search finds"), mailbox.AddOptions{})
+		w.box.ExpireHistory()
+		w.sim.ResetLedger()
+		_, result := w.mustSync(envelope("j2", proto.ModeIncremental))
+		if !result.HistoryExpired || w.hash(w.keys.Outcomes(business))[id] == "" {
+			t.Errorf("result %+v, outcome of the message in the gap %q", result, w.hash(w.keys.Outcomes(business))[id])
+		}
+		ledger := w.sim.Ledger()
+		if want := map[string]int{"history.list": 1, "profile": 1, "messages.list": 1, "messages.get": len(w.hash(w.keys.Outcomes(business))) - len(before)}; cmp.Diff(want, ledger.Calls) != "" {
+			t.Errorf("calls %v, want %v", ledger.Calls, want)
+		}
+		w.sim.ResetLedger()
+		if _, result := w.mustSync(envelope("j3", proto.ModeIncremental)); result.HistoryExpired || result.Units != 2 {
+			t.Errorf("the next sync %+v, want two units", result)
+		}
+	}
+}
+
+func TestMaxMessages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{source: mails(120, 20)})
+	e := envelope("j1", proto.ModeFull)
+	e.Params.MaxMessages = 3
+	_, result := w.mustSync(e)
+	if !result.StoppedEarly || result.Scanned != 3 || w.sim.Ledger().Calls["messages.get"] != 3 {
+		t.Errorf("result %+v, %d reads, want 3 and stopped early", result, w.sim.Ledger().Calls["messages.get"])
+	}
+	message := w.redis("EXISTS", w.keys.Wanted(business, "j1"))
+	if left, _ := message.AsInt64(); left != 0 {
+		t.Error("what was not read is still wanted")
+	}
+	if _, rest := w.mustSync(envelope("j2", proto.ModeFull)); rest.StoppedEarly || rest.Scanned == 0 {
+		t.Errorf("the next sync %+v, want the rest", rest)
+	}
+}
+
+func TestForceReadsAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	_, first := w.mustSync(envelope("j1", proto.ModeFull))
+	before := w.state()
+	e := envelope("j2", proto.ModeFull)
+	e.Params.Force = true
+	_, again := w.mustSync(e)
+	if again.Scanned != first.Scanned || again.Duplicates != first.Saved || again.Saved != 0 || again.Updated != 0 {
+		t.Errorf("forced %+v, want all of %+v again, unchanged", again, first)
+	}
+	if diff := cmp.Diff(before, w.state()); diff != "" {
+		t.Errorf("the same extractor changed something:\n%s", diff)
+	}
+}
+
+// Garbage, an empty message, one that panics the reader: each is listed with its
+// reason, and the rest go on.
+func TestUnreadableMessages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	extract := w.extract
+	w.mustSync(envelope("first", proto.ModeFull))
+	bad := map[string]bool{
+		w.box.Add([]byte("From: a@b.example\r\nSubject: panic\r\n\r\npanic"), mailbox.AddOptions{}): true,
+		w.box.Add(nil, mailbox.AddOptions{}): true,
+	}
+	good := w.box.Add(receiptMail("Your receipt", "12.00"), mailbox.AddOptions{})
+	w.extract = panicOn("panic", extract)
+	_, result := w.mustSync(envelope("j2", proto.ModeIncremental))
+	failures := w.hash(w.keys.Failures(business, "j2"))
+	if result.Errors != len(bad) || len(failures) != len(bad) || result.Saved != 1 {
+		t.Errorf("result %+v, failures %v, want %d errors and one receipt", result, failures, len(bad))
+	}
+	for id := range bad {
+		if failures[id] == "" {
+			t.Errorf("message %s is not in the list of failures", id)
+		}
+	}
+	if outcome := w.hash(w.keys.Outcomes(business))[good]; outcome == "" || outcome[0] != 'r' {
+		t.Errorf("the good one has outcome %q", outcome)
+	}
+}
+
+// Gmail announces some seconds before it shows; what it never shows is gone.
+func TestAnnouncedButNotThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{box: mailbox.Options{GetLag: 10 * time.Second}})
+	w.mustSync(envelope("first", proto.ModeFull))
+	late := w.box.Add(receiptMail("Your receipt", "12.00"), mailbox.AddOptions{})
+	j, result := w.mustSync(envelope("j2", proto.ModeIncremental))
+	if outcome := w.hash(w.keys.Outcomes(business))[late]; outcome == "" || outcome[0] != 'r' || result.Gone != 0 {
+		t.Errorf("shown late: outcome %q, result %+v", outcome, result)
+	}
+	waited := false
+	for _, p := range j.told {
+		waited = waited || (p.WaitingReason != nil && *p.WaitingReason == "just_announced" && p.WaitingUntil != nil)
+	}
+	if !waited {
+		t.Error("no progress tells of the wait")
+	}
+
+	w.box.Add(receiptMail("Your receipt", "13.00"), mailbox.AddOptions{})
+	if err := w.sim.AddFault("method=messages.get,code=404"); err != nil {
+		t.Fatal(err)
+	}
+	w.sim.ResetLedger()
+	if _, result := w.mustSync(envelope("j3", proto.ModeIncremental)); result.Gone != 1 || result.Scanned != 0 || w.sim.Ledger().Calls["messages.get"] != 3 {
+		t.Errorf("never shown: %+v after %d reads, want gone after three", result, w.sim.Ledger().Calls["messages.get"])
+	}
+}
+
+// A listing whose page token ends begins anew, and leaves nothing out: in the
+// windows of a first sync, in history, and in the list of a gap.
+func TestPageTokensExpire(t *testing.T) {
+	t.Parallel()
+	const many = 1100 // three pages
+	rows := []struct {
+		name    string
+		source  mailbox.Source
+		prepare func(w *world)
+		method  string
+	}{
+		{"windows", alike{many}, func(*world) {}, "messages.list"},
+		{"history", alike{1}, func(w *world) {
+			w.mustSync(envelope("first", proto.ModeIncremental))
+			for range many {
+				w.box.Add(receiptMail("Your receipt", "1.00"), mailbox.AddOptions{})
+			}
+		}, "history.list"},
+		{"gap", alike{1}, func(w *world) {
+			w.mustSync(envelope("first", proto.ModeIncremental))
+			for range many {
+				w.box.Add(receiptMail("Your receipt", "1.00"), mailbox.AddOptions{})
+			}
+			w.box.ExpireHistory()
+		}, "messages.list"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			lists := map[bool]int{}
+			for _, expire := range []bool{false, true} {
+				w := newWorld(t, options{source: row.source})
+				w.extract = func([]byte, time.Time) (receiptmail.Result, error) { return receiptmail.Result{}, nil }
+				row.prepare(w)
+				w.sim.ResetLedger()
+				lost := false
+				w.onCall = func(_ int64, method, _ string) {
+					if expire && !lost && method == row.method && len(w.unread()) >= 500 { // a second page is asked for
+						w.sim.ExpirePageTokens()
+						lost = true
+					}
+				}
+				_, result := w.mustSync(envelope("j1", proto.ModeIncremental))
+				ledger := w.sim.Ledger()
+				lists[expire] = ledger.Calls[row.method]
+				if lost != expire || result.Scanned != many || ledger.Reads.Repeated != 0 {
+					t.Errorf("token ended %v: %d read of %d, ledger %+v", lost, result.Scanned, many, ledger)
+				}
+			}
+			if lists[true] <= lists[false] {
+				t.Errorf("listed in %d calls, and in %d where a token ended", lists[false], lists[true])
+			}
+		})
+	}
+}
+
+// unread are the ids that wait to be read.
+func (w *world) unread() []string {
+	var out []string
+	for _, key := range []string{w.keys.Owed(business), w.keys.Wanted(business, "j1")} {
+		message := w.redis("ZRANGE", key, "0", "-1")
+		ids, err := message.AsStrSlice()
+		if err != nil {
+			w.t.Error(err)
+		}
+		out = append(out, ids...)
+	}
+	return out
+}
+
+// alike is so many mails of the last hour, all found by one search.
+type alike struct{ n int }
+
+func (a alike) Len() int                { return a.n }
+func (a alike) Date(int) time.Time      { return time.Now().Add(-time.Hour).Truncate(time.Hour) }
+func (a alike) Labels(int) []string     { return []string{"INBOX"} }
+func (a alike) Raw(int) ([]byte, error) { return receiptMail("Your receipt", "1.00"), nil }
+func (a alike) Text(int) (mailbox.Text, error) {
+	return mailbox.Text{From: "billing@nahalat.example", Subject: "Your receipt"}, nil
+}
+
+func TestFencedJobWritesNothing(t *testing.T) {
+	t.Parallel()
+	rows := map[string]func(w *world){
+		"newer lease":   func(w *world) { w.redis("HSET", w.keys.Sync(business), "fence", "1000") },
+		"reconnected":   func(w *world) { w.connect(epoch + 1) },
+		"no connection": func(w *world) { w.redis("DEL", w.keys.Connection(business)) },
+	}
+	for name, overtake := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options{})
+			gets := 0
+			var before map[string]string
+			w.sim.ResetLedger()
+			w.onCall = func(_ int64, method, _ string) {
+				if method != "messages.get" {
+					return
+				}
+				w.moved.mu.Lock()
+				defer w.moved.mu.Unlock()
+				if gets++; gets == 1 {
+					overtake(w)
+					before = w.state()
+				}
+			}
+			_, _, err := w.turn(t.Context(), envelope("j1", proto.ModeFull))
+			if !errors.Is(err, receiptstore.ErrFenced) {
+				t.Fatalf("sync = %v, want %v", err, receiptstore.ErrFenced)
+			}
+			if diff := cmp.Diff(before, w.state()); diff != "" {
+				t.Errorf("written after the fence:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestGivesWay(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		name   string
+		others bool
+		passes time.Duration // at each checkpoint
+		yields bool
+	}{
+		{"others wait", true, 4 * time.Second, true},
+		{"others wait, but not for long", true, 10 * time.Millisecond, false},
+		{"alone", false, 4 * time.Second, false},
+		{"alone, past half of the timeout", false, 20 * time.Minute, true},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options{})
+			w.lease = 1
+			j := &job{envelope: envelope("j1", proto.ModeFull), lease: 1, others: row.others}
+			j.onTold = func(proto.Progress) { _ = w.moved.sleep(t.Context(), row.passes) }
+			_, err := w.Sync(t.Context(), j)
+			if errors.Is(err, queue.ErrYield) != row.yields || (err != nil && !row.yields) {
+				t.Fatalf("sync = %v, want a yield: %v", err, row.yields)
+			}
+			if _, result := w.mustSync(envelope("j1", proto.ModeFull)); result.Saved == 0 || w.sim.Ledger().Reads.Repeated != 0 {
+				t.Errorf("gone on: %+v, ledger %+v", result, w.sim.Ledger())
+			}
+		})
+	}
+}

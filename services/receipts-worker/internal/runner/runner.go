@@ -1,0 +1,69 @@
+// Package runner is what each kind of job does: it joins the queue's jobs to
+// the packages that do the work.
+//
+// It holds nothing. What a crash leaves behind of a job is theirs, and the
+// queue's, to go on from.
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prosaas/receipts/pkg/connection"
+	"github.com/prosaas/receipts/pkg/queue"
+	"github.com/prosaas/receipts/pkg/receiptstore"
+	"github.com/prosaas/receipts/services/receipts-worker/internal/gmailsync"
+)
+
+// Mailboxes answers how a sync finds a business's mailbox: its connection, and
+// the zone in which its months begin.
+func Mailboxes(keeper *connection.Keeper, zone *time.Location) func(ctx context.Context, business string) (gmailsync.Mailbox, error) {
+	return func(ctx context.Context, business string) (gmailsync.Mailbox, error) {
+		tokens, err := keeper.Tokens(ctx, business)
+		if err != nil {
+			return gmailsync.Mailbox{}, err
+		}
+		return gmailsync.Mailbox{Tokens: tokens, Epoch: tokens.Epoch, Zone: zone}, nil
+	}
+}
+
+// GmailSync takes a business from where it stands to where Gmail stands.
+func GmailSync(syncer *gmailsync.Syncer) queue.Work {
+	return queue.Work{
+		Title: "Gmail receipts sync",
+		Handle: func(ctx context.Context, job *queue.Job) (slog.LogValuer, error) {
+			result, err := syncer.Sync(ctx, job)
+			if errors.Is(err, receiptstore.ErrFenced) {
+				err = fmt.Errorf("%w: %w", queue.ErrStale, err)
+			}
+			return result, err
+		},
+	}
+}
+
+// Noop holds its slot for as long as its parameters say, at most 30 s, and does nothing.
+func Noop() queue.Work {
+	return queue.Work{
+		Title: "No operation",
+		Handle: func(ctx context.Context, job *queue.Job) (slog.LogValuer, error) {
+			seconds := min(max(job.Envelope().Params.Seconds, 0), 30)
+			timer := time.NewTimer(time.Duration(seconds) * time.Second)
+			defer timer.Stop()
+			select {
+			case <-ctx.Done():
+				return nothing{}, context.Cause(ctx)
+			case <-timer.C:
+				return nothing{}, nil
+			}
+		},
+	}
+}
+
+// nothing is the result of a job that does nothing.
+type nothing struct{}
+
+// LogValue implements [slog.LogValuer].
+func (nothing) LogValue() slog.Value { return slog.GroupValue() }
