@@ -25,7 +25,7 @@ func (q *Queue) Job(ctx context.Context, business, jobID string) (proto.Job, err
 
 // AnyJob reads a job, whosever it is: for those who look after all of them.
 func (q *Queue) AnyJob(ctx context.Context, jobID string) (proto.Job, error) {
-	jobs, err := q.jobs(ctx, []string{jobID})
+	jobs, err := q.Jobs(ctx, []string{jobID})
 	if err != nil {
 		return proto.Job{}, err
 	}
@@ -64,7 +64,7 @@ func (q *Queue) Recent(ctx context.Context, business string, limit int) ([]proto
 	if err != nil {
 		return nil, fmt.Errorf("read recent jobs of business %s: %w", business, err)
 	}
-	return q.jobs(ctx, ids)
+	return q.Jobs(ctx, ids)
 }
 
 // Latest reads the newest job of a business, [ErrNotFound] where there is none.
@@ -79,7 +79,9 @@ func (q *Queue) Latest(ctx context.Context, business string) (proto.Job, error) 
 	return jobs[0], nil
 }
 
-func (q *Queue) jobs(ctx context.Context, ids []string) ([]proto.Job, error) {
+// Jobs reads jobs, whosever they are, in one round trip; ids without a record
+// are skipped.
+func (q *Queue) Jobs(ctx context.Context, ids []string) ([]proto.Job, error) {
 	replies, err := q.client.DoMulti(ctx, func(b rueidis.Builder) []rueidis.Completed {
 		commands := make([]rueidis.Completed, len(ids))
 		for i, id := range ids {

@@ -203,7 +203,17 @@ return {'ended', h[1]}
 // stop: it does so within one heartbeat. It answers the job's state, with
 // [ErrNotFound] for another business's job and [ErrEnded] for one that ended otherwise.
 func (q *Queue) Cancel(ctx context.Context, business, jobID string) (proto.State, error) {
-	reply, err := q.run(ctx, cancelScript, cancelArg{ID: jobID, Business: business})
+	return q.cancel(ctx, cancelArg{ID: jobID, Business: business})
+}
+
+// CancelAny is [Queue.Cancel] for whosever job: for those who look after all of them.
+func (q *Queue) CancelAny(ctx context.Context, jobID string) (proto.State, error) {
+	return q.cancel(ctx, cancelArg{ID: jobID, Any: true})
+}
+
+func (q *Queue) cancel(ctx context.Context, arg cancelArg) (proto.State, error) {
+	jobID := arg.ID
+	reply, err := q.run(ctx, cancelScript, arg)
 	if err != nil {
 		return "", fmt.Errorf("cancel job %s: %w", jobID, err)
 	}

@@ -45,7 +45,7 @@ var layers = []layer{
 	{part: "pkg/lifecycle"},
 	{part: "pkg/logging"},
 	{part: "pkg/metrics"},
-	{part: "pkg/redisclient", reach: []string{"proto"}},
+	{part: "pkg/redisclient", reach: []string{"proto"}, tests: []string{"pkg/redistest"}},
 	{part: "pkg/redistest", reach: []string{"proto"}},
 
 	// What knows the domain: each stands beside the others and sees none of them.
