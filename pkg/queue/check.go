@@ -39,6 +39,8 @@ until cursor == '0'
 return out
 `)
 
+// entry is one key: what it holds, as Redis lists it (a hash and a sorted set
+// in pairs).
 type entry struct {
 	ttl    int64 // ms; -1 for none
 	values []string
@@ -59,7 +61,7 @@ func (q *Queue) Check(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("check the queue: %w", err)
 	}
-	c := checker{keys: map[string]entry{}, jobs: map[string]map[string]string{}, places: map[string][]string{}}
+	keys := map[string]entry{}
 	prefix := q.keys.Prefix() + ":"
 	for _, item := range reply.rest {
 		parts, err := item.ToArray()
@@ -72,11 +74,17 @@ func (q *Queue) Check(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("check the queue: %s: %w", name, err)
 		}
-		c.keys[strings.TrimPrefix(name, prefix)] = entry{ttl: ttl, values: values}
+		keys[strings.TrimPrefix(name, prefix)] = entry{ttl: ttl, values: values}
 	}
+	return broken(keys), nil
+}
+
+// broken lists what of a whole plane, by key without its prefix, breaks an invariant.
+func broken(keys map[string]entry) []string {
+	c := checker{keys: keys, jobs: map[string]map[string]string{}, places: map[string][]string{}}
 	c.check()
 	slices.Sort(c.broken)
-	return c.broken, nil
+	return c.broken
 }
 
 type checker struct {
