@@ -57,7 +57,7 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 			}
 			p.enqueue(syncOf("waits", "b"))
 			p.intact()
-			p.do(strings.Fields(tt.plant)...)
+			p.do(strings.Fields(strings.ReplaceAll(tt.plant, "{test}", p.keys.Prefix()))...)
 			broken, err := p.Check(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -17,7 +17,10 @@ import (
 	"github.com/prosaas/receipts/proto"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// rueidis closes the connections of a changed topology five seconds later.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+}
 
 // journal is a log that a test can wait on.
 type journal struct {
@@ -85,8 +88,10 @@ func (p *plane) job(id string) proto.Job {
 	return job
 }
 
-func TestConsumerDoesAJob(t *testing.T) {
-	t.Parallel()
+func TestConsumerDoesAJob(t *testing.T) { everywhere(t, testConsumerDoesAJob) }
+
+func testConsumerDoesAJob(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	log, stop := p.work(func(ctx context.Context, job *queue.Job) (slog.LogValuer, error) {
 		if _, err := job.Checkpoint(ctx, proto.Progress{Saved: 7}, true); err != nil {
@@ -107,8 +112,10 @@ func TestConsumerDoesAJob(t *testing.T) {
 	}
 }
 
-func TestConsumerOutcomes(t *testing.T) {
-	t.Parallel()
+func TestConsumerOutcomes(t *testing.T) { everywhere(t, testConsumerOutcomes) }
+
+func testConsumerOutcomes(t *testing.T, newPlane planes) {
+	t.Helper()
 	public := proto.JobError{Code: "reconnect", Message: "Gmail refused", Action: "Reconnect Gmail"}
 	tests := []struct {
 		name string
@@ -145,8 +152,10 @@ func TestConsumerOutcomes(t *testing.T) {
 	}
 }
 
-func TestPanicIsAnAttempt(t *testing.T) {
-	t.Parallel()
+func TestPanicIsAnAttempt(t *testing.T) { everywhere(t, testPanicIsAnAttempt) }
+
+func testPanicIsAnAttempt(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	log, _ := p.work(func(context.Context, *queue.Job) (slog.LogValuer, error) { panic("a mail that kills") })
 	log.await("WORKER_START")
@@ -160,7 +169,11 @@ func TestPanicIsAnAttempt(t *testing.T) {
 }
 
 func TestNewerEnvelopeIsLeftToANewerWorker(t *testing.T) {
-	t.Parallel()
+	everywhere(t, testNewerEnvelopeIsLeftToANewerWorker)
+}
+
+func testNewerEnvelopeIsLeftToANewerWorker(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	log, _ := p.work(done)
 	log.await("WORKER_START")
@@ -173,8 +186,10 @@ func TestNewerEnvelopeIsLeftToANewerWorker(t *testing.T) {
 	}
 }
 
-func TestShutdownHandsJobsBack(t *testing.T) {
-	t.Parallel()
+func TestShutdownHandsJobsBack(t *testing.T) { everywhere(t, testShutdownHandsJobsBack) }
+
+func testShutdownHandsJobsBack(t *testing.T, newPlane planes) {
+	t.Helper()
 	for name, handle := range map[string]func(ctx context.Context, until <-chan struct{}) error{
 		"of a handler that listens": func(ctx context.Context, _ <-chan struct{}) error { <-ctx.Done(); return ctx.Err() },
 		"of a handler that does not": func(_ context.Context, until <-chan struct{}) error {
@@ -215,8 +230,10 @@ func TestShutdownHandsJobsBack(t *testing.T) {
 	}
 }
 
-func TestCanceledJobStops(t *testing.T) {
-	t.Parallel()
+func TestCanceledJobStops(t *testing.T) { everywhere(t, testCanceledJobStops) }
+
+func testCanceledJobStops(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	cause := make(chan error, 1)
 	log, _ := p.work(func(ctx context.Context, _ *queue.Job) (slog.LogValuer, error) {
@@ -242,7 +259,11 @@ func TestCanceledJobStops(t *testing.T) {
 // A worker that was away for longer than its time to live finds its job with
 // somebody else: it stops, writes nothing, and comes back under a new name.
 func TestReapedWorkerStopsAndComesBack(t *testing.T) {
-	t.Parallel()
+	everywhere(t, testReapedWorkerStopsAndComesBack)
+}
+
+func testReapedWorkerStopsAndComesBack(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	stopped, resume := make(chan error, 2), make(chan struct{})
 	log, _ := p.work(func(ctx context.Context, job *queue.Job) (slog.LogValuer, error) {

@@ -15,8 +15,10 @@ import (
 	"github.com/prosaas/receipts/proto"
 )
 
-func TestEnqueue(t *testing.T) {
-	t.Parallel()
+func TestEnqueue(t *testing.T) { everywhere(t, testEnqueue) }
+
+func testEnqueue(t *testing.T, newPlane planes) {
+	t.Helper()
 	full := func(id, business string) queue.Request {
 		r := syncOf(id, business)
 		r.Envelope.Mode = proto.ModeFull
@@ -224,8 +226,10 @@ func TestEnqueue(t *testing.T) {
 	}
 }
 
-func TestEnqueueRate(t *testing.T) {
-	t.Parallel()
+func TestEnqueueRate(t *testing.T) { everywhere(t, testEnqueueRate) }
+
+func testEnqueueRate(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	p.connect("b")
@@ -246,8 +250,10 @@ func TestEnqueueRate(t *testing.T) {
 	}
 }
 
-func TestEnqueueIdempotency(t *testing.T) {
-	t.Parallel()
+func TestEnqueueIdempotency(t *testing.T) { everywhere(t, testEnqueueIdempotency) }
+
+func testEnqueueIdempotency(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	request := func(id, body string) queue.Request {
 		r := syncOf(id, "b")
@@ -272,7 +278,11 @@ func TestEnqueueIdempotency(t *testing.T) {
 }
 
 func TestEnqueueTwentyAtOnceMakeOneJob(t *testing.T) {
-	t.Parallel()
+	everywhere(t, testEnqueueTwentyAtOnceMakeOneJob)
+}
+
+func testEnqueueTwentyAtOnceMakeOneJob(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	p.connect("b")

@@ -10,8 +10,10 @@ import (
 	"github.com/prosaas/receipts/proto"
 )
 
-func TestPauseAndResume(t *testing.T) {
-	t.Parallel()
+func TestPauseAndResume(t *testing.T) { everywhere(t, testPauseAndResume) }
+
+func testPauseAndResume(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	p.enqueue(noop("j"))
@@ -33,8 +35,10 @@ func TestPauseAndResume(t *testing.T) {
 	p.claimOne("w")
 }
 
-func TestRetryOfADeadJob(t *testing.T) {
-	t.Parallel()
+func TestRetryOfADeadJob(t *testing.T) { everywhere(t, testRetryOfADeadJob) }
+
+func testRetryOfADeadJob(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	p.connect("b")
@@ -73,8 +77,10 @@ func TestRetryOfADeadJob(t *testing.T) {
 	}
 }
 
-func TestDeleteOfADeadJob(t *testing.T) {
-	t.Parallel()
+func TestDeleteOfADeadJob(t *testing.T) { everywhere(t, testDeleteOfADeadJob) }
+
+func testDeleteOfADeadJob(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	p.enqueue(noop("j"))

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/rueidis"
 
 	"github.com/prosaas/receipts/pkg/queue"
@@ -26,11 +28,29 @@ type plane struct {
 	t        *testing.T
 }
 
-func newPlane(t *testing.T) *plane {
+// planes opens a plane of a test's own.
+type planes func(t *testing.T) *plane
+
+// everywhere runs a test on redis-server, on a Cluster of three masters, and on
+// miniredis, which the simulation stands on: what holds on one must hold on all.
+func everywhere(t *testing.T, test func(t *testing.T, newPlane planes)) {
 	t.Helper()
-	p := openPlane(t, redistest.DB(t))
-	t.Cleanup(func() { p.intact() })
-	return p
+	t.Parallel()
+	for name, url := range map[string]func(t *testing.T) string{
+		"redis":     func(t *testing.T) string { t.Helper(); return redistest.DB(t) },
+		"cluster":   func(t *testing.T) string { t.Helper(); return redistest.Cluster(t) },
+		"miniredis": func(t *testing.T) string { t.Helper(); return "redis://" + miniredis.RunT(t).Addr() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, func(t *testing.T) *plane {
+				t.Helper()
+				p := openPlane(t, url(t))
+				t.Cleanup(func() { p.intact() })
+				return p
+			})
+		})
+	}
 }
 
 // intact fails the test where an invariant of the protocol is broken.
@@ -45,6 +65,8 @@ func (p *plane) intact() {
 	}
 }
 
+var tests atomic.Int64
+
 func openPlane(t *testing.T, url string) *plane {
 	t.Helper()
 	client, err := redisclient.Open(url, redisclient.Options{})
@@ -53,20 +75,34 @@ func openPlane(t *testing.T, url string) *plane {
 	}
 	t.Cleanup(client.Close)
 	<-client.Ready()
-	keys := proto.MustKeys("{test}")
+	keys := proto.MustKeys(fmt.Sprintf("{test%d}", tests.Add(1))) // a Cluster has one database
 	return &plane{Queue: queue.New(client, keys), Registry: registry.New(client, keys), client: client, keys: keys, t: t}
 }
 
-// do runs one Redis command, given as a line.
+// do runs one Redis command, given as a line whose second word is a key.
 func (p *plane) do(line ...string) *rueidis.RedisMessage {
 	p.t.Helper()
 	reply, err := p.client.Do(p.t.Context(), func(b rueidis.Builder) rueidis.Completed {
-		return b.Arbitrary(line...).Build()
+		return b.Arbitrary(line[0]).Keys(line[1]).Args(line[2:]...).Build()
 	})
 	if err != nil && !redisclient.IsNil(err) {
 		p.t.Fatalf("%v: %v", line, err)
 	}
 	return &reply
+}
+
+// eval runs a script on the node that holds the plane.
+func (p *plane) eval(script string) []string {
+	p.t.Helper()
+	reply, err := p.client.Run(p.t.Context(), redisclient.NewScript(script), []string{p.keys.Prefix()})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	list, err := reply.AsStrSlice()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return list
 }
 
 func (p *plane) strings(line ...string) []string {
@@ -140,7 +176,7 @@ func (p *plane) state() string {
 	p.t.Helper()
 	var lines []string
 	prefix := p.keys.Prefix() + ":"
-	for _, name := range p.strings("KEYS", "*") {
+	for _, name := range p.eval(`return redis.call('KEYS', KEYS[1] .. ':*')`) {
 		short := strings.TrimPrefix(name, prefix)
 		kind, _ := p.do("TYPE", name).ToString()
 		family, _, _ := strings.Cut(short, ":")
@@ -198,7 +234,7 @@ func (p *plane) runOut(worker string, in time.Duration) {
 
 func (p *plane) now() time.Time {
 	p.t.Helper()
-	parts := p.strings("TIME")
+	parts := p.eval(`return redis.call('TIME')`)
 	var s, us int64
 	if _, err := fmt.Sscan(parts[0]+" "+parts[1], &s, &us); err != nil {
 		p.t.Fatal(err)

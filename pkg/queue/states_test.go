@@ -14,8 +14,10 @@ import (
 
 // TestSettle holds each row of the table of states whose from is started: the
 // whole plane after it, from one job of business b that worker w has claimed.
-func TestSettle(t *testing.T) {
-	t.Parallel()
+func TestSettle(t *testing.T) { everywhere(t, testSettle) }
+
+func testSettle(t *testing.T, newPlane planes) {
+	t.Helper()
 	why := &proto.JobError{Code: "c", Message: "m", Action: "a"}
 	tests := []struct {
 		name    string
@@ -111,8 +113,10 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-func TestOldLeaseWritesNothing(t *testing.T) {
-	t.Parallel()
+func TestOldLeaseWritesNothing(t *testing.T) { everywhere(t, testOldLeaseWritesNothing) }
+
+func testOldLeaseWritesNothing(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	p.listen("v")
@@ -152,8 +156,10 @@ func TestOldLeaseWritesNothing(t *testing.T) {
 	}
 }
 
-func TestClaimIsSafeToRepeat(t *testing.T) {
-	t.Parallel()
+func TestClaimIsSafeToRepeat(t *testing.T) { everywhere(t, testClaimIsSafeToRepeat) }
+
+func testClaimIsSafeToRepeat(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	for _, id := range []string{"a", "b", "c"} {
@@ -181,8 +187,10 @@ func TestClaimIsSafeToRepeat(t *testing.T) {
 	}
 }
 
-func TestClaimOrder(t *testing.T) {
-	t.Parallel()
+func TestClaimOrder(t *testing.T) { everywhere(t, testClaimOrder) }
+
+func testClaimOrder(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	for i := range 17 {
@@ -210,7 +218,11 @@ func TestClaimOrder(t *testing.T) {
 }
 
 func TestClaimLeavesOneTokenWhereJobsAreLeft(t *testing.T) {
-	t.Parallel()
+	everywhere(t, testClaimLeavesOneTokenWhereJobsAreLeft)
+}
+
+func testClaimLeavesOneTokenWhereJobsAreLeft(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	p.enqueue(noop("a"))
@@ -227,8 +239,10 @@ func TestClaimLeavesOneTokenWhereJobsAreLeft(t *testing.T) {
 	}
 }
 
-func TestDrainedWorkerIsHandedNothing(t *testing.T) {
-	t.Parallel()
+func TestDrainedWorkerIsHandedNothing(t *testing.T) { everywhere(t, testDrainedWorkerIsHandedNothing) }
+
+func testDrainedWorkerIsHandedNothing(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	p.enqueue(noop("j"))
@@ -247,7 +261,11 @@ func TestDrainedWorkerIsHandedNothing(t *testing.T) {
 }
 
 func TestDueJobIsPromotedAndTheNextIsTold(t *testing.T) {
-	t.Parallel()
+	everywhere(t, testDueJobIsPromotedAndTheNextIsTold)
+}
+
+func testDueJobIsPromotedAndTheNextIsTold(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	for _, id := range []string{"due", "later"} {
@@ -267,8 +285,10 @@ func TestDueJobIsPromotedAndTheNextIsTold(t *testing.T) {
 	}
 }
 
-func TestCancelOfWhatWaits(t *testing.T) {
-	t.Parallel()
+func TestCancelOfWhatWaits(t *testing.T) { everywhere(t, testCancelOfWhatWaits) }
+
+func testCancelOfWhatWaits(t *testing.T, newPlane planes) {
+	t.Helper()
 	for _, from := range []string{"queued", "scheduled"} {
 		t.Run(from, func(t *testing.T) {
 			t.Parallel()
@@ -296,8 +316,10 @@ func TestCancelOfWhatWaits(t *testing.T) {
 	}
 }
 
-func TestCancelOfWhatEnded(t *testing.T) {
-	t.Parallel()
+func TestCancelOfWhatEnded(t *testing.T) { everywhere(t, testCancelOfWhatEnded) }
+
+func testCancelOfWhatEnded(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	p.enqueue(noop("j"))
@@ -308,7 +330,11 @@ func TestCancelOfWhatEnded(t *testing.T) {
 }
 
 func TestCheckpointThatMovedForgivesAttempts(t *testing.T) {
-	t.Parallel()
+	everywhere(t, testCheckpointThatMovedForgivesAttempts)
+}
+
+func testCheckpointThatMovedForgivesAttempts(t *testing.T, newPlane planes) {
+	t.Helper()
 	p := newPlane(t)
 	p.listen("w")
 	p.enqueue(noop("j"))

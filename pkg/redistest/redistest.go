@@ -136,7 +136,7 @@ func launch(tb testing.TB, dir, addr string, args ...string) *Server {
 	all := append([]string{"--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "no"}, args...)
 	cmd := exec.CommandContext(context.Background(), "redis-server", all...) // ended by Kill, maybe by another test
 	cmd.SysProcAttr = attributes()
-	logPath := filepath.Join(dir, "redis.log")
+	logPath := filepath.Join(dir, "redis-"+port+".log")
 	out, err := os.Create(logPath)
 	if err != nil {
 		tb.Fatal(err)
