@@ -125,6 +125,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 // register tries until the registry takes a worker. The only error is ctx's;
 // over ends with the consumer.
 func (c *Consumer) register(ctx, over context.Context) (*session, error) {
+	select {
+	case <-c.queue.client.Ready(): // until then the client tells of its trouble
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	name := c.newName(c.opts.Host)
 	for wait := backoff(); ; {
 		worker, err := c.describe(ctx, name)

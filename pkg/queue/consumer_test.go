@@ -317,7 +317,6 @@ func TestWorkerWaitsForRedis(t *testing.T) {
 	keys := proto.MustKeys("{test}")
 	p := &plane{Queue: queue.New(client, keys), Registry: registry.New(client, keys), client: client, keys: keys, t: t}
 	log, stop := p.work(done)
-	log.await("could not register")
 	server.Restart()
 	log.await("WORKER_START")
 	p.enqueue(noop("j"))

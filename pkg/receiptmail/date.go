@@ -129,8 +129,8 @@ func dateOrderOf(m *message, doc document) dateOrder {
 }
 
 // parseDate finds one date in a text. Two numbers that may be day and month
-// either way are read by the document's order; where that is not known, only if
-// both orders do not lie near the mail.
+// either way are read by the document's order if the day comes first; else as
+// what lies near the mail, and as the month first where that is the order.
 func parseDate(s string, orderOf func() dateOrder, received time.Time) (time.Time, bool) {
 	if !strings.ContainsAny(s, digits) {
 		return time.Time{}, false
@@ -160,24 +160,23 @@ func parseDate(s string, orderOf func() dateOrder, received time.Time) (time.Tim
 	if m[2] != "." {
 		order = orderOf()
 	}
-	switch {
-	case okDMY && !okMDY, okDMY && dmy.Equal(mdy), okDMY && order == orderDMY:
-		return dmy, true
-	case okMDY && !okDMY, okMDY && order == orderMDY:
-		return mdy, true
-	case !okDMY:
-		return time.Time{}, false
-	}
 	near := func(t time.Time) bool {
 		return t.Before(received.Add(newestDocument)) && t.After(received.Add(-nearMail))
 	}
 	switch {
-	case near(dmy) && !near(mdy):
+	case !okDMY && !okMDY:
+		return time.Time{}, false
+	case !okDMY:
+		return mdy, true
+	case !okMDY, dmy.Equal(mdy), order == orderDMY:
 		return dmy, true
-	case near(mdy) && !near(dmy):
+	case near(dmy) != near(mdy): // a receipt is written when its mail is
+		if near(dmy) {
+			return dmy, true
+		}
 		return mdy, true
 	}
-	return time.Time{}, false
+	return mdy, order == orderMDY
 }
 
 func monthOf(word string) (time.Month, bool) {

@@ -24,6 +24,8 @@ func TestParseDate(t *testing.T) {
 		{"04/04/2026", orderUnknown, "2026-04-04"},
 		{"04/05/2026", orderUnknown, "2026-04-05"}, // the other way round has not come yet
 		{"02/03/2026", orderUnknown, ""},           // either way is possible
+		{"05/04/2026", orderMDY, "2026-04-05"},     // written the day first, in dollars: it lies at the mail
+		{"01/20/2026", orderDMY, "2026-01-20"},     // no day has month 20
 		{"January 20, 2026", orderUnknown, "2026-01-20"},
 		{"Issued on Jan 20th, 2026 at noon", orderUnknown, "2026-01-20"},
 		{"20 January 2026", orderUnknown, "2026-01-20"},
