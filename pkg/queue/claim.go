@@ -20,6 +20,7 @@ type Claimed struct {
 	Envelope []byte
 	Attempt  int           // 1 for the first
 	Waited   time.Duration // in its queue
+	Age      time.Duration // since it was enqueued
 	Canceled bool          // asked to stop, while an earlier claim's reply was lost
 }
 
@@ -43,18 +44,21 @@ type claimArg struct {
 //
 //	KEYS  prefix
 //	ARGV  claimArg
-//	returns  {'reaped'} | {'ok', ms until the next delayed job or -1, id, lease, envelope, attempts, waited ms, cancel flag, id, ...}
+//	returns  {'reaped'} | {'ok', ms until the next delayed job or -1, id, lease, envelope, attempts, cancel flag, waited ms, age ms, id, ...}
 var claimScript = plane.Script(`
 if not redis.call('ZSCORE', key.workers, arg.worker) then return {'reaped'} end
 local out = {'ok', -1}
-local function hand(id, h, waited)
-  for _, v in ipairs({id, h[1] or '0', h[2] or '', h[3] or '0', waited, h[4] or '0'}) do out[#out + 1] = v end
+local function hand(id)
+  local h = redis.call('HMGET', key.job(id), 'lease', 'envelope', 'attempts', 'cancel', 'queued_at', 'enqueued_at')
+  for _, v in ipairs({id, h[1] or '0', h[2] or '', h[3] or '0', h[4] or '0', now - (tonumber(h[5]) or now), now - (tonumber(h[6]) or now)}) do
+    out[#out + 1] = v
+  end
 end
 
 local claimed = key.claimed(arg.worker)
 local held = redis.call('LRANGE', claimed, 0, 99)
 for _, id in ipairs(held) do
-  if not arg.known[id] then hand(id, redis.call('HMGET', key.job(id), 'lease', 'envelope', 'attempts', 'cancel'), 0) end
+  if not arg.known[id] then hand(id) end
 end
 
 local draining = redis.call('HGET', key.worker(arg.worker), 'state') == 'draining'
@@ -74,13 +78,12 @@ if free > 0 then
       local id = redis.call('LMOVE', key.queue(q), claimed, 'RIGHT', 'LEFT')
       if not id then break end
       local job = key.job(id)
-      local h = redis.call('HMGET', job, 'state', 'queued_at')
-      if h[1] == 'queued' then
+      if redis.call('HGET', job, 'state') == 'queued' then
         lease = math.max(lease + 1, now_us)
         redis.call('HSET', job, 'state', 'started', 'worker', arg.worker, 'lease', int(lease), 'claimed_at', now)
         redis.call('HSETNX', job, 'started_at', now)
         redis.call('HINCRBY', job, 'attempts', 1)
-        hand(id, redis.call('HMGET', job, 'lease', 'envelope', 'attempts', 'cancel'), now - (tonumber(h[2]) or now))
+        hand(id)
         free, took = free - 1, true
       else
         redis.call('LREM', claimed, 1, id)
@@ -121,14 +124,14 @@ func (q *Queue) Claim(ctx context.Context, worker string, queues []string, slots
 		return Handed{}, fmt.Errorf("claim for worker %s: %w", worker, proto.ErrReaped)
 	}
 	handed := Handed{NextDue: time.Duration(reply.number(0)) * time.Millisecond}
-	for i := 1; i+5 < len(reply.rest); i += 6 {
+	for i := 1; i+6 < len(reply.rest); i += 7 {
 		lease, err := strconv.ParseInt(reply.text(i+1), 10, 64)
 		if err != nil {
 			return Handed{}, fmt.Errorf("claim for worker %s: lease of job %s: %w", worker, reply.text(i), err)
 		}
 		handed.Jobs = append(handed.Jobs, Claimed{
 			JobID: reply.text(i), Lease: lease, Envelope: []byte(reply.text(i + 2)), Attempt: int(reply.number(i + 3)),
-			Waited: time.Duration(reply.number(i+4)) * time.Millisecond, Canceled: reply.text(i+5) == "1",
+			Canceled: reply.text(i+4) == "1", Waited: time.Duration(reply.number(i+5)) * time.Millisecond, Age: time.Duration(reply.number(i+6)) * time.Millisecond,
 		})
 	}
 	return handed, nil

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ const (
 	turnWithin   = 10 * time.Second // how lately the dispatcher must have turned for a beat to be sent
 	handlersTime = 1500 * time.Millisecond
 	leaveTime    = time.Second // of each step of leaving
+	stuckAfter   = time.Minute
 )
 
 // session is one registration of the worker, from register to depart or until
@@ -41,7 +43,7 @@ func newSession(over context.Context, c *Consumer, worker proto.Worker, register
 }
 
 // run dispatches and beats until ctx ends, or the worker is told that it was
-// reaped: proto.ErrReaped.
+// reaped: proto.ErrReaped. One that is stuck leaves, and says so.
 func (s *session) run(ctx context.Context) error {
 	fetch, stopFetching := context.WithCancelCause(ctx)
 	beatCtx, stopBeating := context.WithCancel(context.WithoutCancel(ctx))
@@ -73,6 +75,36 @@ func (s *session) run(ctx context.Context) error {
 	stopBeating()
 	<-beaten
 	stopFetching(nil)
+	if errors.Is(cause, errStuck) {
+		return fmt.Errorf("worker %s: %w", s.worker.Name, cause)
+	}
+	return nil
+}
+
+// errStuck ends a worker that lives and takes nothing: whoever restarts it
+// makes a good one of it.
+var errStuck = errors.New("stuck")
+
+// stuck tells whether the worker can take nothing any more, though Redis
+// answers: its dispatcher has not turned for a minute, or each of its slots is
+// held by work that runs a minute past JOB_TIMEOUT, deaf to its context.
+func (s *session) stuck(ctx context.Context, now time.Time) error {
+	if still := now.Sub(time.Unix(0, s.turned.Load())); still > stuckAfter {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		if s.queue.client.Ping(ctx) == nil {
+			return fmt.Errorf("%w: the dispatcher has not turned for %s", errStuck, still)
+		}
+	}
+	deaf := 0
+	for _, t := range s.snapshot() {
+		if now.Sub(t.began) > s.opts.JobTimeout+stuckAfter {
+			deaf++
+		}
+	}
+	if deaf >= s.opts.Slots {
+		return fmt.Errorf("%w: every slot is held by work that does not end", errStuck)
+	}
 	return nil
 }
 
@@ -192,6 +224,9 @@ func (s *session) beat(ctx context.Context) error {
 			for _, t := range s.snapshot() {
 				t.cancel(ErrLost)
 			}
+		}
+		if err := s.stuck(ctx, sent); err != nil {
+			return err
 		}
 		if sent.Sub(time.Unix(0, s.turned.Load())) > turnWithin {
 			s.metrics.failures.Inc()

@@ -419,3 +419,69 @@ func (s *simulation) calmDown() {
 	<-w.ran
 	time.Sleep(10 * time.Second) // the deaf outlive their worker
 }
+
+// A worker whose every slot is held by work that is deaf to its context, a
+// minute past JOB_TIMEOUT, leaves and ends itself with an error.
+func TestStuckWorkerEndsItself(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		redis := miniredis.NewMiniRedis()
+		redis.ClockTTL(true)
+		s := &simulation{t: t, redis: redis}
+		p := s.plane(newNetwork(redis))
+		defer p.client.Close()
+		deaf := queue.Work{Handle: func(context.Context, *queue.Job) (slog.LogValuer, error) {
+			time.Sleep(10 * time.Minute)
+			return proto.SyncResult{}, nil
+		}}
+		c := queue.NewConsumer(p.Queue, p.Registry, registry.NewName, map[proto.Kind]queue.Work{proto.KindNoop: deaf}, queue.ConsumerOptions{Slots: 2, JobTimeout: time.Minute})
+		began := time.Now()
+		ran := make(chan error, 1)
+		go func() { ran <- c.Run(t.Context()) }()
+		synctest.Wait()
+		p.enqueue(noop("a"))
+		p.enqueue(noop("b"))
+		err := <-ran
+		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "every slot") || took < 2*time.Minute || took > 3*time.Minute {
+			t.Errorf("Run = %v after %s, want it to be stuck after two minutes", err, took)
+		}
+		for _, id := range []string{"a", "b"} {
+			if job := p.job(id); job.Status != proto.StateQueued {
+				t.Errorf("job %s is %s, want it back in its queue", id, job.Status)
+			}
+		}
+		time.Sleep(10 * time.Minute)
+	})
+}
+
+// A job of a newer version waits an hour for a worker that reads it.
+func TestNewerJobIsDeadAfterAnHour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		redis := miniredis.NewMiniRedis()
+		redis.ClockTTL(true)
+		s := &simulation{t: t, redis: redis}
+		p := s.plane(newNetwork(redis))
+		defer p.client.Close()
+		ctx, stop := context.WithCancel(t.Context())
+		c := queue.NewConsumer(p.Queue, p.Registry, registry.NewName, nil, queue.ConsumerOptions{})
+		ran := make(chan error, 1)
+		go func() { ran <- c.Run(ctx) }()
+		synctest.Wait()
+		r := noop("j")
+		r.Envelope.Version = proto.EnvelopeVersion + 1
+		p.enqueue(r)
+		time.Sleep(59 * time.Minute)
+		if job := p.job("j"); job.Status != proto.StateScheduled || job.Attempt != 0 {
+			t.Errorf("after 59 minutes = %s, attempt %d; want scheduled, 0", job.Status, job.Attempt)
+		}
+		time.Sleep(3 * time.Minute)
+		if job := p.job("j"); job.Status != proto.StateFailed || job.Error.Code != "newer_version" {
+			t.Errorf("after 62 minutes = %s, %+v; want failed for its version", job.Status, job.Error)
+		}
+		stop()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -72,7 +72,7 @@ func (s *session) start(c Claimed) {
 		defer s.end(t)
 		defer cancel(nil)
 		if err != nil {
-			s.settle(t, unreadable(err))
+			s.settle(t, unreadable(err, c.Age))
 			return
 		}
 		t.log.InfoContext(ctx, "🔔 JOB_START: "+work.Title, //nolint:sloglint // people grep for the title
@@ -121,9 +121,17 @@ type verdict struct {
 	cause  error
 }
 
-func unreadable(err error) verdict {
+// newerFor is how long a job of a newer version waits for a worker that reads it.
+const newerFor = time.Hour
+
+func unreadable(err error, age time.Duration) verdict {
 	if errors.Is(err, proto.ErrNewerVersion) {
-		return verdict{Settlement: Settlement{Outcome: Defer, After: time.Minute}, reason: "version", cause: err}
+		if age < newerFor {
+			return verdict{Settlement: Settlement{Outcome: Defer, After: time.Minute}, reason: "version", cause: err}
+		}
+		return verdict{Settlement: Settlement{Outcome: Fail, Error: &proto.JobError{
+			Code: "newer_version", Message: "The job is of a newer version than any worker that took it for an hour", Action: "Deploy the receipts-worker release that matches receipts-api, then retry the job",
+		}}, cause: err}
 	}
 	return verdict{Settlement: Settlement{Outcome: Fail, Error: &proto.JobError{
 		Code: "unreadable_job", Message: "The job could not be read", Action: "Start the sync again",
