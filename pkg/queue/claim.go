@@ -32,12 +32,12 @@ type Handed struct {
 
 type claimArg struct {
 	Worker string          `json:"worker"`
-	Slots  int             `json:"slots"`
+	Free   int             `json:"free"`
 	Queues []string        `json:"queues"`
 	Known  map[string]bool `json:"known"`
 }
 
-// claimScript hands jobs to a worker, up to its slots. What its list holds and
+// claimScript hands jobs to a worker, up to its free slots. What its list holds and
 // it does not know (a claim whose reply was lost) it gets first, as it was. It
 // leaves one wake token where jobs are left, for the next worker, and none
 // elsewhere.
@@ -57,13 +57,21 @@ end
 
 local claimed = key.claimed(arg.worker)
 local held = redis.call('LRANGE', claimed, 0, 99)
+local free = math.min(arg.free, 100 - #held)
 for _, id in ipairs(held) do
-  if not arg.known[id] then hand(id) end
+  if not arg.known[id] then
+    local h = redis.call('HMGET', key.job(id), 'state', 'worker')
+    if h[1] == 'started' and h[2] == arg.worker then
+      hand(id)
+      free = free - 1
+    else -- its record was lost, or went on without this list: nobody could settle it
+      redis.call('LREM', claimed, 1, id)
+    end
+  end
 end
 
 local draining = redis.call('HGET', key.worker(arg.worker), 'state') == 'draining'
-local free = draining and 0 or math.min(arg.slots, 100) - #held
-if free > 0 then
+if free > 0 and not draining then
   promote()
   local order = arg.queues
   if tonumber(redis.call('GET', key.turn) or '0') % 16 == 15 then
@@ -105,14 +113,14 @@ if due then out[2] = math.max(tonumber(due) - now, 0) end
 return out
 `)
 
-// Claim hands worker jobs from queues, in strict order, up to slots in all;
+// Claim hands worker jobs from queues, in strict order, for its free slots;
 // every sixteenth claim that hands out a job walks the order backwards, so that
 // the last queue never starves. known are the jobs that the worker holds and
 // whose outcome Redis has not acknowledged: whatever else its list holds is
 // answered first. It fails with [proto.ErrReaped] for a worker that was reaped,
 // and must not run twice at once for one worker.
-func (q *Queue) Claim(ctx context.Context, worker string, queues []string, slots int, known []string) (Handed, error) {
-	arg := claimArg{Worker: worker, Slots: slots, Queues: queues, Known: map[string]bool{}}
+func (q *Queue) Claim(ctx context.Context, worker string, queues []string, free int, known []string) (Handed, error) {
+	arg := claimArg{Worker: worker, Free: free, Queues: queues, Known: map[string]bool{}}
 	for _, id := range known {
 		arg.Known[id] = true
 	}

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/prosaas/receipts/pkg/redisclient"
 	"github.com/prosaas/receipts/proto"
 )
 
@@ -20,7 +21,7 @@ type Registry interface {
 	Beat(ctx context.Context, w proto.Worker, ttl time.Duration) (proto.Pulse, error)
 	Drain(ctx context.Context, name string) error
 	Depart(ctx context.Context, name string) error
-	Reap(ctx context.Context, name string, ttl time.Duration) (jobs int, err error)
+	Reap(ctx context.Context, name string, ttl time.Duration) (jobs int, reaped bool, err error)
 }
 
 // Work is what a worker does with one kind of job.
@@ -87,8 +88,9 @@ type Consumer struct {
 	log      *slog.Logger
 	metrics  *consumerMetrics
 
-	running atomic.Int64  // turns that hold a slot
-	freed   chan struct{} // one token when a slot was given back
+	mu    sync.Mutex
+	held  map[*turn]bool // what holds a slot, of this registration or an earlier one
+	freed chan struct{}  // one token when a slot was given back
 }
 
 // NewConsumer makes a consumer that does works. newName names each
@@ -97,7 +99,7 @@ func NewConsumer(q *Queue, registry Registry, newName func(host string) string, 
 	opts = opts.withDefaults()
 	return &Consumer{
 		queue: q, registry: registry, newName: newName, works: works, opts: opts, log: opts.Logger,
-		metrics: newConsumerMetrics(opts.Registerer, opts), freed: make(chan struct{}, 1),
+		metrics: newConsumerMetrics(opts.Registerer, opts), held: map[*turn]bool{}, freed: make(chan struct{}, 1),
 	}
 }
 
@@ -135,7 +137,7 @@ func (c *Consumer) register(ctx, over context.Context) (*session, error) {
 		worker, err := c.describe(ctx, name)
 		sent := time.Now()
 		if err == nil {
-			err = c.registry.Register(ctx, worker, c.opts.TTL)
+			err = c.introduce(ctx, worker)
 		}
 		if err == nil {
 			c.metrics.beat(c.opts.Queues)
@@ -148,10 +150,52 @@ func (c *Consumer) register(ctx, over context.Context) (*session, error) {
 		}
 		c.metrics.failures.Inc()
 		c.log.WarnContext(ctx, "could not register, trying again", "worker", name, "err", err)
+		if !errors.Is(err, redisclient.ErrUnavailable) && !errors.Is(err, redisclient.ErrFull) {
+			name = c.newName(c.opts.Host) // this one was reaped before its registration was acknowledged
+		}
 		if err := wait(ctx); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// introduce registers a worker. A shutdown does not cut it off: one who is in
+// the registry must leave it in order.
+func (c *Consumer) introduce(ctx context.Context, worker proto.Worker) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	return c.registry.Register(ctx, worker, c.opts.TTL)
+}
+
+// running is how many slots are held.
+func (c *Consumer) running() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.held)
+}
+
+// hold gives a turn a slot, or takes it back.
+func (c *Consumer) hold(t *turn, holds bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if holds {
+		c.held[t] = true
+	} else {
+		delete(c.held, t)
+	}
+	c.metrics.busy.Set(float64(len(c.held)))
+}
+
+// deaf counts the slots held by work whose context ended before since.
+func (c *Consumer) deaf(since time.Time) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for t := range c.held {
+		if ended := t.told.Load(); ended != nil && ended.Before(since) {
+			n++
+		}
+	}
+	return n
 }
 
 func (c *Consumer) describe(ctx context.Context, name string) (proto.Worker, error) {

@@ -180,7 +180,7 @@ func testNewerEnvelopeIsLeftToANewerWorker(t *testing.T, newPlane planes) {
 	r := noop("j")
 	r.Envelope.Version = proto.EnvelopeVersion + 1
 	p.enqueue(r)
-	log.await("JOB_RELEASED", "reason=version")
+	log.await("JOB_RELEASED", "reason=defer", "newer version")
 	if job := p.job("j"); job.Status != proto.StateScheduled || job.Attempt != 0 {
 		t.Errorf("record = %s, attempt %d; want scheduled, 0", job.Status, job.Attempt)
 	}
@@ -283,7 +283,7 @@ func testReapedWorkerStopsAndComesBack(t *testing.T, newPlane planes) {
 	p.do("HSET", p.keys.Beat(), "hold", "0")
 	for jobs := 0; jobs == 0; p.runOut(name, -time.Second) { // its own beats renew it in between
 		var err error
-		if jobs, err = p.Registry.Reap(t.Context(), name, 2*time.Second); err != nil {
+		if jobs, _, err = p.Registry.Reap(t.Context(), name, 2*time.Second); err != nil {
 			t.Fatal(err)
 		}
 	}

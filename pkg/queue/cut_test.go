@@ -204,7 +204,7 @@ func cutScenario(t *testing.T, url string, s *shears, prefix string) {
 		_, err := r.Beat(ctx, proto.Worker{Name: "v", Queues: proto.Queues(), Concurrency: 10}, 10*time.Second)
 		return err
 	})
-	again("reap", func() error { _, err := r.Reap(ctx, "w", 10*time.Second); return err })
+	again("reap", func() error { _, _, err := r.Reap(ctx, "w", 10*time.Second); return err })
 	clear(held)
 	claim("v")
 	for _, id := range []string{"reaped", "retry", "release", "yield", "defer", "fail2"} {

@@ -70,6 +70,9 @@ func (q *Queue) Recent(ctx context.Context, business string, limit int) ([]proto
 // Latest reads the newest job of a business, [ErrNotFound] where there is none.
 func (q *Queue) Latest(ctx context.Context, business string) (proto.Job, error) {
 	jobs, err := q.Recent(ctx, business, 1)
+	if err == nil && len(jobs) == 0 { // the newest has expired; a failed one lives longer
+		jobs, err = q.Recent(ctx, business, 50)
+	}
 	if err != nil {
 		return proto.Job{}, err
 	}

@@ -1,10 +1,12 @@
 package queue_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/alicebob/miniredis/v2"
 )
@@ -17,8 +19,10 @@ type network struct {
 	redis *miniredis.Miniredis
 
 	mu      sync.Mutex
-	dead    bool          // for ever: the process was killed
-	dropped int           // replies still to lose
+	dead    bool   // for ever: the process was killed
+	dropped int    // replies still to lose
+	word    string // of a request whose reply is lost, words times
+	words   int
 	thawed  chan struct{} // closed while nothing stands still
 	conns   map[*wire]bool
 }
@@ -113,9 +117,17 @@ func (n *network) lose() {
 	n.dropped++
 }
 
+// loseOf has the replies to the next times requests that hold word vanish.
+func (n *network) loseOf(word string, times int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.word, n.words = word, times
+}
+
 type wire struct {
 	net.Conn
 	network *network
+	doomed  atomic.Bool // its next reply is lost
 	closed  chan struct{}
 	once    sync.Once
 }
@@ -129,8 +141,8 @@ func (w *wire) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	w.network.mu.Lock()
-	lost := w.network.dropped > 0
-	if lost {
+	lost := w.doomed.Load() || w.network.dropped > 0
+	if lost && w.network.dropped > 0 {
 		w.network.dropped--
 	}
 	w.network.mu.Unlock()
@@ -145,6 +157,12 @@ func (w *wire) Write(b []byte) (int, error) {
 	if err := w.network.pass(w.closed); err != nil {
 		return 0, err
 	}
+	w.network.mu.Lock()
+	if w.network.words > 0 && bytes.Contains(b, []byte(w.network.word)) {
+		w.network.words--
+		w.doomed.Store(true)
+	}
+	w.network.mu.Unlock()
 	return w.Conn.Write(b)
 }
 

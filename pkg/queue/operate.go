@@ -72,7 +72,7 @@ func (q *Queue) RetryDead(ctx context.Context, deadID, newID string, r Request) 
 // deleteScript forgets a dead job.
 //
 //	KEYS  prefix
-//	ARGV  cancelArg
+//	ARGV  {id}
 //	returns  {'unknown'} | {'ok'}
 var deleteScript = plane.Script(`
 if redis.call('ZREM', key.dead, arg.id) == 0 then return {'unknown'} end
@@ -83,7 +83,7 @@ return {'ok'}
 // DeleteDead forgets a dead job, with its record. It fails with [ErrNotFound]
 // for a job that is not in the dead set.
 func (q *Queue) DeleteDead(ctx context.Context, jobID string) error {
-	reply, err := q.run(ctx, deleteScript, cancelArg{ID: jobID})
+	reply, err := q.run(ctx, deleteScript, map[string]string{"id": jobID})
 	if err != nil {
 		return fmt.Errorf("delete dead job %s: %w", jobID, err)
 	}

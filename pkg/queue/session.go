@@ -28,17 +28,18 @@ type session struct {
 	work   context.Context //nolint:containedctx // the work context, parent of every turn's: a session is a span of time
 	stop   context.CancelCauseFunc
 	over   context.Context //nolint:containedctx // ends with Run: until then outcomes are repeated
-	turned atomic.Int64    // when the dispatcher last passed its top, ns
+	born   time.Time       // when its registration was sent
+	turned atomic.Int64    // when the dispatcher last turned, ns since born: no step of the host's clock moves it
 
-	mu    sync.Mutex
-	turns map[string]*turn // by job: claimed, and the outcome not yet acknowledged
-	ended sync.WaitGroup
+	turnsMu sync.Mutex
+	turns   map[string]*turn // by job: claimed, and the outcome not yet acknowledged
+	ended   sync.WaitGroup
 }
 
-func newSession(over context.Context, c *Consumer, worker proto.Worker, registered time.Time) *session {
-	s := &session{Consumer: c, over: over, worker: worker, turns: map[string]*turn{}}
+func newSession(over context.Context, c *Consumer, worker proto.Worker, born time.Time) *session {
+	s := &session{Consumer: c, over: over, worker: worker, born: born, turns: map[string]*turn{}}
 	s.work, s.stop = context.WithCancelCause(context.Background())
-	s.turned.Store(registered.UnixNano())
+	s.turn()
 	return s
 }
 
@@ -65,10 +66,10 @@ func (s *session) run(ctx context.Context) error {
 	<-fetch.Done()
 	cause := context.Cause(fetch)
 	if errors.Is(cause, proto.ErrReaped) {
+		s.stop(ErrLost) // each turn settles for itself, and is told that it is stale
 		stopBeating()
 		<-beaten
 		<-dispatched
-		s.stop(ErrLost) // each turn settles for itself, and is told that it is stale
 		return cause
 	}
 	s.leave(context.WithoutCancel(ctx), dispatched)
@@ -86,23 +87,18 @@ func (s *session) run(ctx context.Context) error {
 var errStuck = errors.New("stuck")
 
 // stuck tells whether the worker can take nothing any more, though Redis
-// answers: its dispatcher has not turned for a minute, or each of its slots is
-// held by work that runs a minute past JOB_TIMEOUT, deaf to its context.
+// answers: its dispatcher has not turned for a minute, or each of its slots has
+// been held for a minute by work that is deaf to the end of its context (past
+// JOB_TIMEOUT, lost, or canceled).
 func (s *session) stuck(ctx context.Context, now time.Time) error {
-	if still := now.Sub(time.Unix(0, s.turned.Load())); still > stuckAfter {
+	if still := s.still(); still > stuckAfter {
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		if s.queue.client.Ping(ctx) == nil {
 			return fmt.Errorf("%w: the dispatcher has not turned for %s", errStuck, still)
 		}
 	}
-	deaf := 0
-	for _, t := range s.snapshot() {
-		if now.Sub(t.began) > s.opts.JobTimeout+stuckAfter {
-			deaf++
-		}
-	}
-	if deaf >= s.opts.Slots {
+	if s.deaf(now.Add(-stuckAfter)) >= s.opts.Slots {
 		return fmt.Errorf("%w: every slot is held by work that does not end", errStuck)
 	}
 	return nil
@@ -129,9 +125,11 @@ func (s *session) leave(ctx context.Context, dispatched <-chan struct{}) {
 	select {
 	case <-settled:
 	case <-time.After(handlersTime):
+		var released sync.WaitGroup
 		for _, t := range s.snapshot() {
-			step("release", t.abandon)
+			released.Go(func() { step("release", t.abandon) })
 		}
+		released.Wait()
 	}
 	step("depart", func(ctx context.Context) error { return s.registry.Depart(ctx, s.worker.Name) })
 }
@@ -142,8 +140,8 @@ func (s *session) dispatch(ctx context.Context) error {
 	pause := backoff()
 	emptyHanded := 0
 	for ctx.Err() == nil {
-		s.turned.Store(time.Now().UnixNano())
-		free := s.opts.Slots - int(s.running.Load())
+		s.turn()
+		free := s.opts.Slots - s.running()
 		if free <= 0 {
 			select {
 			case <-s.freed:
@@ -169,6 +167,8 @@ func (s *session) dispatch(ctx context.Context) error {
 			pause, emptyHanded = backoff(), 0
 		case emptyHanded >= 2: // tokens that bring nothing: somebody else is quicker
 			_ = pause(ctx)
+		default:
+			pause = backoff()
 		}
 		if len(handed.Jobs) >= free {
 			continue
@@ -177,6 +177,7 @@ func (s *session) dispatch(ctx context.Context) error {
 		if handed.NextDue >= 0 {
 			most = min(most, max(handed.NextDue, time.Millisecond))
 		}
+		s.turn()
 		token, err := s.queue.Wait(ctx, s.opts.Queues, most)
 		switch {
 		case ctx.Err() != nil:
@@ -195,15 +196,15 @@ func (s *session) dispatch(ctx context.Context) error {
 // claim asks for jobs for every free slot. A shutdown does not cut it off: what
 // Redis hands out must reach somebody.
 func (s *session) claim(ctx context.Context, free int) (Handed, error) {
-	s.mu.Lock()
+	s.turnsMu.Lock()
 	known := make([]string, 0, len(s.turns))
 	for id := range s.turns {
 		known = append(known, id)
 	}
-	s.mu.Unlock()
+	s.turnsMu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
-	return s.queue.Claim(ctx, s.worker.Name, s.opts.Queues, len(known)+free, known)
+	return s.queue.Claim(ctx, s.worker.Name, s.opts.Queues, free, known)
 }
 
 // beat keeps the worker registered, stops what was canceled or lost, and reaps
@@ -212,7 +213,7 @@ func (s *session) claim(ctx context.Context, free int) (Handed, error) {
 func (s *session) beat(ctx context.Context) error {
 	ticker := time.NewTicker(s.opts.Interval)
 	defer ticker.Stop()
-	accepted := time.Now() // when the last accepted beat was sent
+	accepted := s.born // when the last accepted beat was sent
 	for failing := false; ; {
 		select {
 		case <-ctx.Done():
@@ -220,15 +221,17 @@ func (s *session) beat(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		sent := time.Now()
-		if sent.Sub(accepted) > s.opts.TTL { // others may have been given the jobs by now
-			for _, t := range s.snapshot() {
+		for _, t := range s.snapshot() {
+			// Neither a beat nor a claim was accepted for a time to live: others
+			// may have been given the job by now.
+			if sent.Sub(accepted) > s.opts.TTL && sent.Sub(t.began) > s.opts.TTL {
 				t.cancel(ErrLost)
 			}
 		}
 		if err := s.stuck(ctx, sent); err != nil {
 			return err
 		}
-		if sent.Sub(time.Unix(0, s.turned.Load())) > turnWithin {
+		if s.still() > turnWithin {
 			s.metrics.failures.Inc()
 			s.log.ErrorContext(ctx, "dispatcher does not turn, so no heartbeat is sent: a worker that takes nothing must not look well", "worker", s.worker.Name)
 			continue
@@ -258,7 +261,7 @@ func (s *session) pulse(ctx context.Context) (proto.Pulse, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	worker := s.worker
-	worker.Busy = int(s.running.Load())
+	worker.Busy = s.running()
 	return s.registry.Beat(ctx, worker, s.opts.TTL)
 }
 
@@ -280,24 +283,36 @@ func (s *session) reconcile(pulse proto.Pulse, sent time.Time) {
 	}
 }
 
+// reap gives back the jobs of workers that died. What it cannot do in the time
+// of one call is left to the next beat: it must not hold up its own.
 func (s *session) reap(ctx context.Context, pulse proto.Pulse) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	for _, name := range pulse.RanOut {
 		if name == s.worker.Name {
 			continue
 		}
-		jobs, err := s.registry.Reap(ctx, name, s.opts.TTL)
+		jobs, reaped, err := s.registry.Reap(ctx, name, s.opts.TTL)
 		if err != nil {
 			s.log.WarnContext(ctx, "could not reap, the next beat tries again", "worker", name, "err", err)
-			continue
+			return
 		}
-		s.metrics.recovered.Add(float64(jobs))
-		s.log.WarnContext(ctx, "reaped a worker whose heartbeat ran out", "worker", name, "jobs", jobs)
+		if reaped {
+			s.metrics.recovered.Add(float64(jobs))
+			s.log.WarnContext(ctx, "reaped a worker whose heartbeat ran out", "worker", name, "jobs", jobs)
+		}
 	}
 }
 
+// turn notes that the dispatcher turns.
+func (s *session) turn() { s.turned.Store(int64(time.Since(s.born))) }
+
+// still is for how long the dispatcher has not turned.
+func (s *session) still() time.Duration { return time.Since(s.born) - time.Duration(s.turned.Load()) }
+
 func (s *session) snapshot() []*turn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turnsMu.Lock()
+	defer s.turnsMu.Unlock()
 	turns := make([]*turn, 0, len(s.turns))
 	for _, t := range s.turns {
 		turns = append(turns, t)

@@ -62,14 +62,20 @@ local owned = h[1] == 'started' and h[2] == arg.lease and h[3] == arg.worker
 //
 //	KEYS  prefix
 //	ARGV  settleArg
-//	returns  {'already', state} | {'stale', state} | {'ok', the new state}
+//	returns  {'ok' | 'already', what it led to} | {'stale', state}
 var settleScript = plane.Repeatable(owner + `
 if not owned then
-  if h[4] == arg.lease then return {'already', h[1]} end
+  local lease, led_to = string.match(h[4] or '', '^(%d+) (%a+)$')
+  if lease == arg.lease then return {'already', led_to} end
   return {'stale', h[1] or ''}
 end
 redis.call('LREM', key.claimed(arg.worker), 1, arg.id)
-redis.call('HSET', job, 'settled', arg.lease)
+
+-- What this lease led to, so that an outcome repeated is told the same.
+local function answer(state)
+  redis.call('HSET', job, 'settled', arg.lease .. ' ' .. state)
+  return {'ok', state}
+end
 if arg.progress ~= '' then redis.call('HSET', job, 'progress', arg.progress) end
 if arg.error ~= '' then redis.call('HSET', job, 'error', arg.error) else redis.call('HDEL', job, 'error') end
 
@@ -77,30 +83,30 @@ local function later(why)
   redis.call('HSET', job, 'state', 'scheduled', 'run_at', int(now + arg.after), 'why', why)
   redis.call('HDEL', job, 'worker')
   redis.call('ZADD', key.delayed, int(now + arg.after), arg.id)
-  return {'ok', 'scheduled'}
+  return answer('scheduled')
 end
 
 if arg.outcome == 'finish' then
   redis.call('HSET', job, 'result', arg.result)
   finish(arg.id, 'finished')
-  return {'ok', 'finished'}
+  return answer('finished')
 elseif h[6] == '1' then
   finish(arg.id, 'canceled')
-  return {'ok', 'canceled'}
+  return answer('canceled')
 elseif arg.outcome == 'fail' or (arg.outcome == 'retry' and tonumber(h[5]) >= arg.max_attempts) then
   finish(arg.id, 'failed')
-  return {'ok', 'failed'}
+  return answer('failed')
 elseif arg.outcome == 'retry' then
   return later('retry')
 end
 redis.call('HINCRBY', job, 'attempts', -1)
 if arg.outcome == 'defer' then return later('defer') end
 requeue(arg.id, h[7], arg.outcome == 'release')
-return {'ok', 'queued'}
+return answer('queued')
 `)
 
-// Settle writes how worker's turn of a job came out, and answers the job's
-// state. It fails with [ErrStale] where the lease is not the job's any more.
+// Settle writes how worker's turn of a job came out, and answers the state that
+// this led to. It fails with [ErrStale] where the lease is not the job's any more.
 // Repeating it is success.
 func (q *Queue) Settle(ctx context.Context, worker, jobID string, lease int64, s Settlement) (proto.State, error) {
 	arg := settleArg{

@@ -50,7 +50,8 @@ type turn struct {
 	began    time.Time
 	log      *slog.Logger
 	cancel   context.CancelCauseFunc
-	settling atomic.Bool // the handler has returned, or was given up: one settles, once
+	settling atomic.Bool               // the handler has returned, or was given up: one settles, once
+	told     atomic.Pointer[time.Time] // when the handler's context ended, while it runs
 }
 
 // start begins the turn of a claimed job.
@@ -63,11 +64,11 @@ func (s *session) start(c Claimed) {
 	}
 	ctx, cancel := context.WithCancelCause(s.work)
 	t := &turn{job: job, work: work, began: time.Now(), cancel: cancel, log: s.log.With("job_id", c.JobID, "business_id", envelope.BusinessID)}
-	s.mu.Lock()
+	s.turnsMu.Lock()
 	s.turns[c.JobID] = t
-	s.mu.Unlock()
+	s.turnsMu.Unlock()
 	s.ended.Add(1)
-	s.metrics.busy.Set(float64(s.running.Add(1)))
+	s.hold(t, true)
 	go func() {
 		defer s.end(t)
 		defer cancel(nil)
@@ -87,10 +88,12 @@ func (s *session) start(c Claimed) {
 }
 
 func (s *session) end(t *turn) {
-	s.mu.Lock()
-	delete(s.turns, t.job.id)
-	s.mu.Unlock()
-	s.metrics.busy.Set(float64(s.running.Add(-1)))
+	s.turnsMu.Lock()
+	if s.turns[t.job.id] == t { // not a later turn of the same job: its outcome came first
+		delete(s.turns, t.job.id)
+	}
+	s.turnsMu.Unlock()
+	s.hold(t, false)
 	select {
 	case s.freed <- struct{}{}:
 	default:
@@ -101,12 +104,18 @@ func (s *session) end(t *turn) {
 func (s *session) handle(ctx context.Context, t *turn) (result slog.LogValuer, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.opts.JobTimeout, ErrTimeout)
 	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		now := time.Now()
+		t.told.Store(&now)
+	})
+	defer stop()
 	defer func() {
 		if r := recover(); r != nil {
 			t.log.ErrorContext(ctx, "handler panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 			err = fmt.Errorf("job %s: handler panicked", t.job.id)
 		}
-		if err != nil && errors.Is(context.Cause(ctx), ErrTimeout) {
+		ended := errors.Is(err, ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+		if ended && errors.Is(context.Cause(ctx), ErrTimeout) {
 			err = &RetryError{Public: proto.JobError{Code: "timeout", Message: "The job ran longer than it may", Action: "It is tried again from where it stood"}, Cause: ErrTimeout}
 		}
 	}()
@@ -121,13 +130,20 @@ type verdict struct {
 	cause  error
 }
 
+func (v verdict) code() string {
+	if v.Error == nil {
+		return ""
+	}
+	return v.Error.Code
+}
+
 // newerFor is how long a job of a newer version waits for a worker that reads it.
 const newerFor = time.Hour
 
 func unreadable(err error, age time.Duration) verdict {
 	if errors.Is(err, proto.ErrNewerVersion) {
 		if age < newerFor {
-			return verdict{Settlement: Settlement{Outcome: Defer, After: time.Minute}, reason: "version", cause: err}
+			return verdict{Settlement: Settlement{Outcome: Defer, After: time.Minute}, reason: "defer", cause: err}
 		}
 		return verdict{Settlement: Settlement{Outcome: Fail, Error: &proto.JobError{
 			Code: "newer_version", Message: "The job is of a newer version than any worker that took it for an hour", Action: "Deploy the receipts-worker release that matches receipts-api, then retry the job",
@@ -155,7 +171,7 @@ func (s *session) decide(ctx context.Context, t *turn, result slog.LogValuer, er
 		}
 	case errors.Is(cause, ErrShutdown):
 		v.Outcome, v.reason = Release, "shutdown"
-	case errors.Is(cause, ErrLost), errors.Is(cause, ErrCanceled), errors.Is(err, ErrCanceled), errors.Is(err, ErrStale):
+	case errors.Is(cause, ErrLost), errors.Is(cause, ErrCanceled), errors.Is(err, ErrCanceled):
 		v.Outcome, v.reason = Release, "lost" // a flagged job is ended by the release
 	case errors.Is(err, ErrYield):
 		v.Outcome, v.reason = Yield, "yield"
@@ -163,8 +179,10 @@ func (s *session) decide(ctx context.Context, t *turn, result slog.LogValuer, er
 		v.Outcome, v.After, v.reason = Defer, deferred.After, "defer"
 	case errors.As(err, &failed):
 		v.Outcome, v.Error = Fail, &failed.Public
-	case errors.Is(err, redisclient.ErrUnavailable), errors.Is(err, redisclient.ErrFull):
-		v.Outcome, v.reason = Release, "lost" // Redis's trouble is never a job's attempt
+	case errors.Is(err, redisclient.ErrUnavailable), errors.Is(err, redisclient.ErrFull), errors.Is(err, ErrStale):
+		// Redis's trouble is never a job's attempt. It waits a little: the queue
+		// may be well while the business's slot is not.
+		v.Outcome, v.After, v.reason = Defer, 2*time.Second+rand.N(8*time.Second), "lost" //nolint:gosec // spreads load, keeps no secret
 	case errors.As(err, &retried):
 		v.Outcome, v.Error = Retry, &retried.Public
 	default:
@@ -237,10 +255,10 @@ func (s *session) tell(ctx context.Context, t *turn, v verdict, state proto.Stat
 		line, outcome = "🔔 JOB_CANCELED", "canceled"
 	case state == proto.StateFailed:
 		level, line, outcome = slog.LevelError, "🔔 JOB_FAIL", "failed"
-		attrs = append(attrs, slog.String("code", v.Error.Code), slog.Int("attempt", t.job.attempt), slog.Any("err", v.cause))
+		attrs = append(attrs, slog.String("code", v.code()), slog.Int("attempt", t.job.attempt), slog.Any("err", v.cause))
 	case v.Outcome == Retry:
 		level, line, outcome = slog.LevelWarn, "🔔 JOB_FAIL", "retried"
-		attrs = append(attrs, slog.String("code", v.Error.Code), slog.Int("attempt", t.job.attempt), slog.Time("retry_at", time.Now().Add(v.After).UTC()), slog.Any("err", v.cause))
+		attrs = append(attrs, slog.String("code", v.code()), slog.Int("attempt", t.job.attempt), slog.Time("retry_at", time.Now().Add(v.After).UTC()), slog.Any("err", v.cause))
 		s.metrics.retries.Inc()
 	default:
 		attrs = append(attrs, slog.String("reason", v.reason), slog.Any("cause", v.cause))

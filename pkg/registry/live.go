@@ -54,7 +54,7 @@ local function add(w, alive)
   local fields = redis.call('HGETALL', key.worker(w))
   if #fields > 0 then workers[#workers + 1] = {w, alive and '1' or '0', fields} end
 end
-local scored = redis.call('ZRANGE', key.workers, 0, 299, 'WITHSCORES')
+local scored = redis.call('ZREVRANGE', key.workers, 0, 299, 'WITHSCORES')
 for i = 1, #scored, 2 do add(scored[i], live(tonumber(scored[i + 1]))) end
 for _, w in ipairs(redis.call('ZREVRANGE', key.departed, 0, 99)) do add(w, false) end
 return {int(now), queues, workers}

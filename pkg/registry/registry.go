@@ -170,18 +170,25 @@ type nameArg struct {
 	TTL       int64    `json:"ttl,omitempty"` // ms
 }
 
+// offQueues takes a worker off its queues, and notes of each that one left.
+const offQueues = `
+local function off_queues(w)
+  for _, q in ipairs(arg.all_queues) do
+    if redis.call('ZREM', key.queue_workers(q), w) == 1 then
+      redis.call('SET', key.left(q), w, 'PX', 30000)
+    end
+  end
+end
+`
+
 // drainScript takes a worker off its queues; it stays indexed until it departs.
 //
 //	KEYS  prefix
 //	ARGV  nameArg
 //	returns  {'reaped'} | {'ok'}
-var drainScript = plane.Repeatable(`
+var drainScript = plane.Repeatable(offQueues + `
 if not redis.call('ZSCORE', key.workers, arg.name) then return {'reaped'} end
-for _, q in ipairs(arg.all_queues) do
-  if redis.call('ZREM', key.queue_workers(q), arg.name) == 1 then
-    redis.call('SET', key.left(q), arg.name, 'PX', 30000)
-  end
-end
+off_queues(arg.name)
 redis.call('HSET', key.worker(arg.name), 'state', 'draining')
 return {'ok'}
 `)
@@ -197,15 +204,14 @@ func (r *Registry) Drain(ctx context.Context, name string) error {
 //	KEYS  prefix
 //	ARGV  nameArg
 //	returns  {'reaped'} | {'holding'} | {'ok'}
-var departScript = plane.Repeatable(`
+var departScript = plane.Repeatable(offQueues + departed + `
 if redis.call('LLEN', key.claimed(arg.name)) > 0 then return {'holding'} end
 local state = redis.call('HGET', key.worker(arg.name), 'state')
 if not redis.call('ZSCORE', key.workers, arg.name) then
   return {state == 'departed' and 'ok' or 'reaped'}
 end
 redis.call('ZREM', key.workers, arg.name)
-for _, q in ipairs(arg.all_queues) do redis.call('ZREM', key.queue_workers(q), arg.name) end
-` + departed + `
+off_queues(arg.name)
 depart(arg.name, 'departed')
 return {'ok'}
 `)
@@ -253,7 +259,7 @@ const MaxCrashes = 3
 //	KEYS  prefix
 //	ARGV  nameArg
 //	returns  {'gone'} | {'held'} | {'alive'} | {'ok', jobs back in their queues, jobs ended}
-var reapScript = plane.Repeatable(departed + `
+var reapScript = plane.Repeatable(offQueues + departed + `
 local score = tonumber(redis.call('ZSCORE', key.workers, arg.name))
 if not score then return {'gone'} end
 if live(score) then return {'alive'} end
@@ -282,29 +288,26 @@ for _, id in ipairs(redis.call('LRANGE', key.claimed(arg.name), 0, 99)) do
   end
 end
 redis.call('ZREM', key.workers, arg.name)
-for _, q in ipairs(arg.all_queues) do
-  if redis.call('ZREM', key.queue_workers(q), arg.name) == 1 then
-    redis.call('SET', key.left(q), arg.name, 'PX', 30000)
-  end
-end
+off_queues(arg.name)
 depart(arg.name, 'reaped')
 return {'ok', back, ended}
 `)
 
 // Reap removes a worker whose heartbeat ran out and gives its jobs back to the
-// front of their queues; one that lost its third worker fails. It answers how
-// many jobs it moved. Any number of reapers may try: the script checks again,
-// also that somebody beat within half of ttl, so that Redis was not away.
-func (r *Registry) Reap(ctx context.Context, name string, ttl time.Duration) (jobs int, err error) {
+// front of their queues; one that lost its third worker fails. It answers
+// whether it did, and how many jobs it moved. Any number of reapers may try: the
+// script checks again, also that somebody beat within half of ttl, so that Redis
+// was not away.
+func (r *Registry) Reap(ctx context.Context, name string, ttl time.Duration) (jobs int, reaped bool, err error) {
 	reply, err := r.run(ctx, reapScript, nameArg{Name: name, AllQueues: proto.Queues(), MaxCrash: MaxCrashes, TTL: ttl.Milliseconds()})
 	if err != nil {
-		return 0, fmt.Errorf("reap worker %s: %w", name, err)
+		return 0, false, fmt.Errorf("reap worker %s: %w", name, err)
 	}
 	for _, n := range reply.rest {
 		moved, _ := n.AsInt64()
 		jobs += int(moved)
 	}
-	return jobs, nil
+	return jobs, reply.status == "ok", nil
 }
 
 type reply struct {

@@ -252,7 +252,7 @@ func TestReap(t *testing.T) {
 	if err != nil || !slices.Equal(pulse.RanOut, []string{"dead"}) {
 		t.Fatalf("pulse = %+v, %v; want dead to have run out", pulse, err)
 	}
-	if jobs, err := f.Reap(t.Context(), "dead", ttl); err != nil || jobs != 2 {
+	if jobs, _, err := f.Reap(t.Context(), "dead", ttl); err != nil || jobs != 2 {
 		t.Fatalf("reap = %d, %v; want 2 jobs", jobs, err)
 	}
 	if f.states() != "alive=live dead=reaped" {
@@ -265,7 +265,7 @@ func TestReap(t *testing.T) {
 	if job := f.job("job0"); job.Status != proto.StateQueued || job.Crashes != 1 || job.Attempt != 1 {
 		t.Errorf("job0 = %s, %d crashes, attempt %d; want queued, 1, 1", job.Status, job.Crashes, job.Attempt)
 	}
-	if jobs, err := f.Reap(t.Context(), "dead", ttl); err != nil || jobs != 0 {
+	if jobs, _, err := f.Reap(t.Context(), "dead", ttl); err != nil || jobs != 0 {
 		t.Errorf("reaped twice = %d, %v", jobs, err)
 	}
 	if _, err := f.Beat(t.Context(), worker("dead"), ttl); !errors.Is(err, proto.ErrReaped) {
@@ -289,7 +289,7 @@ func TestNobodyIsReaped(t *testing.T) {
 			f.register("w", "alive")
 			f.hold("w", 1)
 			prepare(f)
-			if jobs, err := f.Reap(t.Context(), "w", ttl); err != nil || jobs != 0 {
+			if jobs, _, err := f.Reap(t.Context(), "w", ttl); err != nil || jobs != 0 {
 				t.Errorf("reap = %d, %v; want nothing moved", jobs, err)
 			}
 			if job := f.job("job0"); job.Status != proto.StateStarted || job.Crashes != 0 {
@@ -309,7 +309,7 @@ func TestScoreFromBeforeTheClockWentBackIsReaped(t *testing.T) {
 	if err != nil || !slices.Equal(pulse.RanOut, []string{"w"}) {
 		t.Fatalf("pulse = %+v, %v; want w to have run out", pulse, err)
 	}
-	if jobs, err := f.Reap(t.Context(), "w", ttl); err != nil || jobs != 1 {
+	if jobs, _, err := f.Reap(t.Context(), "w", ttl); err != nil || jobs != 1 {
 		t.Errorf("reap = %d, %v; want its job back", jobs, err)
 	}
 }
@@ -328,7 +328,7 @@ func TestThirdCrashIsTheJobsOwn(t *testing.T) {
 		}
 		f.runOut(name, -time.Second)
 		f.beatOnce("alive")
-		if jobs, err := f.Reap(t.Context(), name, ttl); err != nil || jobs != 1 {
+		if jobs, _, err := f.Reap(t.Context(), name, ttl); err != nil || jobs != 1 {
 			t.Fatalf("reap %d = %d, %v", i, jobs, err)
 		}
 	}
@@ -351,7 +351,7 @@ func TestCanceledJobOfADeadWorkerEnds(t *testing.T) {
 	}
 	f.runOut("w", -time.Second)
 	f.beatOnce("alive")
-	if jobs, err := f.Reap(t.Context(), "w", ttl); err != nil || jobs != 1 {
+	if jobs, _, err := f.Reap(t.Context(), "w", ttl); err != nil || jobs != 1 {
 		t.Fatalf("reap = %d, %v", jobs, err)
 	}
 	if job := f.job("job0"); job.Status != proto.StateCanceled {
