@@ -31,6 +31,12 @@ type SyncAccepted struct {
 	Deduplicated bool   `json:"deduplicated,omitempty"`
 }
 
+// VerifyRequest is the body of POST /api/receipts/queue/verify. Seconds, 0 to
+// 30, is how long the job holds its slot.
+type VerifyRequest struct {
+	Seconds *int `json:"seconds"`
+}
+
 // JobAnswer wraps one job.
 type JobAnswer struct {
 	Success bool `json:"success"`
@@ -92,6 +98,13 @@ type Diagnostics struct {
 	Workers        []Worker                    `json:"workers"`       // and those that left or died in the last ten minutes
 	Queues         map[string]QueueDiagnostics `json:"queues"`
 	CriticalChecks CriticalChecks              `json:"critical_checks"`
+	Invariants     *Invariants                 `json:"invariants,omitempty"` // where they were asked for
+}
+
+// Invariants tells which invariants of the queue are broken, in words, at most a hundred.
+type Invariants struct {
+	Checked bool     `json:"checked"` // always true
+	Broken  []string `json:"broken"`
 }
 
 // RedisDiagnostics tells how the API sees Redis.

@@ -3,8 +3,8 @@
 //
 // Redis may be away when it starts: it listens at once, says so on /readyz and
 // in the log, and recovers by itself. A stop answers the requests in hand, those
-// that wait for a worker at once, and takes no longer than SHUTDOWN_TIMEOUT; a
-// crash loses those requests and nothing else.
+// that wait for a worker at once, ends the streams of events at once, and takes
+// no longer than SHUTDOWN_TIMEOUT; a crash loses those requests and nothing else.
 package app
 
 import (
@@ -129,7 +129,7 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	// Above the listener, so that it runs before: a request that waits for a
-	// worker would hold up the end of the others.
+	// worker, or for the end of a job, would hold up the end of the others.
 	a.stack.OnStop("waiting requests", func(context.Context) error {
 		a.api.Stop()
 		return nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prosaas/receipts/pkg/auth"
 	"github.com/prosaas/receipts/pkg/config"
+	"github.com/prosaas/receipts/pkg/queue"
 	"github.com/prosaas/receipts/pkg/redisclient"
 	"github.com/prosaas/receipts/pkg/redistest"
 	"github.com/prosaas/receipts/pkg/registry"
@@ -81,8 +82,8 @@ func start(t *testing.T, cfg config.API) (*App, journal) {
 	return a, log
 }
 
-// ask sends a request of a member of acme on a connection of its own.
-func ask(t *testing.T, method, url string) (int, string) {
+// request is one of a member of acme, on a connection of its own.
+func request(t *testing.T, method, url string) *http.Request {
 	t.Helper()
 	token, err := auth.Sign([]byte(secret), auth.Principal{BusinessID: "acme", Role: auth.RoleMember}, time.Hour, auth.Options{})
 	if err != nil {
@@ -94,6 +95,12 @@ func ask(t *testing.T, method, url string) (int, string) {
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Close = true
+	return r
+}
+
+func ask(t *testing.T, method, url string) (int, string) {
+	t.Helper()
+	r := request(t, method, url)
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -177,14 +184,50 @@ func TestStopAnswersWhoWaitsForAWorker(t *testing.T) {
 	}
 }
 
-// leave has a worker listen on every queue and leave in order.
-func leave(t *testing.T, redis *redisclient.Client) {
+// A stream lasts as long as its job, and must not hold up a stop until its limit,
+// which would be an error.
+func TestStopEndsStreams(t *testing.T) {
+	t.Parallel()
+	keys := proto.MustKeys(proto.DefaultPrefix)
+	a, log := start(t, settings(t, redistest.DB(t)))
+	log.await(t, "redis found")
+	listen(t, registry.New(a.redis, keys))
+	_, err := queue.New(a.redis, keys).Enqueue(t.Context(), queue.Request{Envelope: proto.Envelope{
+		Version: 1, JobID: "job-1", Kind: proto.KindErase, BusinessID: "acme", Queue: proto.QueueDefault, Trigger: proto.TriggerUser,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	r := request(t, "GET", "http://"+a.Addr()+"/api/receipts/sync/job-1/events")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if err := a.Stop(); err != nil {
+		t.Error(err)
+	}
+	if body, err := io.ReadAll(answer.Body); err != nil || !strings.HasPrefix(string(body), "event: job\ndata: {") {
+		t.Errorf("the stream: %s, %v", body, err)
+	}
+}
+
+// listen has a worker listen on every queue.
+func listen(t *testing.T, workers *registry.Registry) proto.Worker {
 	t.Helper()
-	workers := registry.New(redis, proto.MustKeys(proto.DefaultPrefix))
 	w := proto.Worker{Name: registry.NewName("test"), Queues: proto.Queues()}
 	if err := workers.Register(t.Context(), w, time.Minute); err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+// leave has a worker listen on every queue and leave in order.
+func leave(t *testing.T, redis *redisclient.Client) {
+	t.Helper()
+	workers := registry.New(redis, proto.MustKeys(proto.DefaultPrefix))
+	w := listen(t, workers)
 	if err := workers.Drain(t.Context(), w.Name); err != nil {
 		t.Fatal(err)
 	}

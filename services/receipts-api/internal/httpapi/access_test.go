@@ -35,7 +35,6 @@ func TestWhoMayCall(t *testing.T) {
 
 	missing := problemBody("Not signed in", "Sign in", "not_signed_in")
 	invalid := problemBody("The session is not valid", "Sign in again", "token_invalid")
-	forbidden := problemBody("Forbidden", "Ask somebody who may do this, or sign in as somebody else", "forbidden")
 	crossOrigin := problemBody("Refused: the request came from another site", "Do this on the page of this service itself", "cross_origin")
 	none := problemBody("No such sync", "Start a sync, or look at the list of syncs", "job_not_found")
 	bearer := func(token string) change { return with("Authorization", "Bearer "+token) }
@@ -54,7 +53,7 @@ func TestWhoMayCall(t *testing.T) {
 		{"unsigned", []change{bearer(unsigned)}, 401, invalid},
 		{"garbage", []change{bearer("x.y.z")}, 401, invalid},
 		{"too long", []change{bearer(strings.Repeat("x", 9<<10))}, 401, invalid},
-		{"an admin of no business", []change{as(t, auth.Principal{Role: auth.RoleSystemAdmin})}, 403, forbidden},
+		{"an admin of no business", []change{as(t, auth.Principal{Role: auth.RoleSystemAdmin})}, 404, none},
 		{"an admin of another business", []change{as(t, auth.Principal{Role: auth.RoleOwner, BusinessID: "other"})}, 404, none},
 		{"a cookie", []change{cookie(good)}, 404, none},
 		{"a bad cookie", []change{cookie("x")}, 401, invalid},
@@ -70,6 +69,28 @@ func TestWhoMayCall(t *testing.T) {
 			if got := a.header.Get("WWW-Authenticate"); (got == "Bearer") != (row.status == 401) {
 				t.Errorf("WWW-Authenticate = %q with %d", got, row.status)
 			}
+		})
+	}
+}
+
+func TestWhoLacksTheRole(t *testing.T) {
+	t.Parallel()
+	s := live(t)
+	forbidden := problemBody("Forbidden", "Ask somebody who may do this, or sign in as somebody else", "forbidden")
+	owner := as(t, auth.Principal{BusinessID: business, Role: auth.RoleOwner})
+	for _, row := range []struct {
+		name, method, path string
+		change             change
+	}{
+		{"an admin of no business syncs none", "POST", syncPath, as(t, auth.Principal{Role: auth.RoleSystemAdmin})},
+		{"a member connects nothing", "GET", "/api/gmail/oauth/start", as(t, auth.Principal{BusinessID: business, Role: auth.RoleMember})},
+		{"an owner verifies nothing", "POST", verifyPath, owner},
+		{"a wrong key verifies nothing", "POST", verifyPath, with("X-Diagnostic-Key", diagnosticKey+"x")},
+		{"an owner reads no job of the queue", "GET", jobsPath + "/x", owner},
+		{"an owner retries no job", "POST", jobsPath + "/x/retry", owner},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s.do(row.method, row.path, "", row.change).want(t, 403, forbidden)
 		})
 	}
 }

@@ -17,17 +17,31 @@ import (
 	"github.com/prosaas/receipts/proto"
 )
 
+const (
+	// checkPatience is how long a check of the invariants may take, which reads
+	// the whole queue plane.
+	checkPatience = 10 * time.Second
+	maxBroken     = 100
+)
+
+var errDiagnosedTooOften = problem{
+	status: http.StatusTooManyRequests, code: "rate_limited", retryAfter: time.Second,
+	text: "Too many requests for diagnostics", action: "Ask less often",
+}
+
 // diagnostics tells an operator how Redis, workers and queues stand: the same
-// truth that the guard and the metrics read.
+// truth that the guard and the metrics read. The invariants are checked only
+// where a system admin asks for that.
 func (a *API) diagnostics(c echo.Context) error {
 	if err := a.admitOperator(c); err != nil {
 		return err
 	}
-	if !a.diagnosable.Allow() {
-		return problem{
-			status: http.StatusTooManyRequests, code: "rate_limited", retryAfter: time.Second,
-			text: "Too many requests for diagnostics", action: "Ask less often",
-		}
+	check, err := a.checkAsked(c)
+	if err != nil {
+		return err
+	}
+	if !a.diagnosable.Allow() || check && !a.checkable.Allow() {
+		return errDiagnosedTooOften
 	}
 	ctx, cancel := patient(c)
 	defer cancel()
@@ -35,10 +49,42 @@ func (a *API) diagnostics(c echo.Context) error {
 	if errors.Is(err, redisclient.ErrUnavailable) {
 		return errors.Join(c.JSON(http.StatusServiceUnavailable, d), err)
 	}
+	if err == nil && check {
+		d.Invariants, err = a.invariants(c.Request().Context())
+	}
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, d)
+}
+
+// checkAsked tells whether an operator asks for the invariants. A diagnostic key
+// is not enough for that: the check reads everything, and Redis does nothing
+// else meanwhile.
+func (a *API) checkAsked(c echo.Context) (bool, error) {
+	switch c.QueryParam("check") {
+	case "":
+		return false, nil
+	case "invariants":
+		p, err := a.authenticate(c)
+		if err != nil || !p.Can(auth.RoleSystemAdmin) {
+			return false, errForbidden.because(err)
+		}
+		return true, nil
+	default:
+		return false, badField("check", "must be 'invariants'")
+	}
+}
+
+// invariants tells which of them are broken now.
+func (a *API) invariants(ctx context.Context) (*proto.Invariants, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
+	broken, err := a.Queue.Check(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &proto.Invariants{Checked: true, Broken: append([]string{}, broken[:min(len(broken), maxBroken)]...)}, nil
 }
 
 // admitOperator lets in whoever has a diagnostic key, which is enough, or is a

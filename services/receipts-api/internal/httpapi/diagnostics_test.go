@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +118,36 @@ func TestDiagnostics(t *testing.T) {
 	if d.WorkersCount != 0 || len(d.Workers) != 1 || d.Workers[0].State != proto.WorkerDeparted {
 		t.Errorf("%d live, listed %+v", d.WorkersCount, d.Workers)
 	}
+}
+
+func TestInvariants(t *testing.T) {
+	t.Parallel()
+	s := live(t)
+	s.sync("")
+	const asked = diagnosticsPath + "?check=invariants"
+	admin := as(t, auth.Principal{Role: auth.RoleSystemAdmin})
+	invariants := func(path string) *proto.Invariants {
+		var d proto.Diagnostics
+		s.do("GET", path, "", admin, with("X-Diagnostic-Key", diagnosticKey)).json(t, &d)
+		return d.Invariants
+	}
+	diff(t, "invariants that nobody asked for", invariants(diagnosticsPath), (*proto.Invariants)(nil))
+	diff(t, "invariants", invariants(asked), &proto.Invariants{Checked: true, Broken: []string{}})
+
+	for i := range maxBroken + 1 {
+		s.redisDo("RPUSH", s.keys.Queue("low"), fmt.Sprint("lost-", i))
+	}
+	broken := invariants(asked)
+	if len(broken.Broken) != maxBroken || !strings.Contains(broken.Broken[0], "lost-") {
+		t.Errorf("%d are broken, the first: %.1q", len(broken.Broken), broken.Broken)
+	}
+
+	s.do("GET", asked, "", withKey...).want(t, 403, problemBody("Forbidden", "Ask somebody who may do this, or sign in as somebody else", "forbidden"))
+	s.do("GET", diagnosticsPath+"?check=all", "", admin).want(t, 400,
+		problemBody("Field 'check' must be 'invariants'", "Correct 'check' and send the request again", "invalid_field"))
+	s.api.checkable.SetLimit(0)
+	s.api.checkable.SetBurst(0)
+	s.do("GET", asked, "", admin).want(t, 429, problemBody("Too many requests for diagnostics", "Ask less often", "rate_limited"))
 }
 
 func TestDiagnosticsOfAnotherSyncQueue(t *testing.T) {

@@ -62,6 +62,10 @@ var (
 		status: http.StatusNotFound, code: "job_not_found",
 		text: "No such sync", action: "Start a sync, or look at the list of syncs",
 	}
+	errStopping = problem{
+		status: http.StatusServiceUnavailable, code: "stopping", retryAfter: 5 * time.Second,
+		text: "The service is stopping", action: "Try again in a moment",
+	}
 	errNoSuchReceipt = problem{
 		status: http.StatusNotFound, code: "receipt_not_found",
 		text: "No such receipt", action: "Look at the list of receipts",
@@ -87,6 +91,10 @@ var table = []struct {
 	{queue.ErrEnded, problem{
 		status: http.StatusConflict, code: "job_ended",
 		text: "The sync has ended already", action: "Look at its result; start another one if you want one",
+	}},
+	{proto.ErrNewerVersion, problem{
+		status: http.StatusConflict, code: "newer_version",
+		text: "The job was written by a newer release", action: "Deploy that release, then try again",
 	}},
 	{receiptstore.ErrNotFound, errNoSuchReceipt},
 	{receiptstore.ErrBadCursor, badField("cursor", "must be the next_cursor of the page before")},

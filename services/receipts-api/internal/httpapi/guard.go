@@ -13,35 +13,19 @@ import (
 // it bearable: a worker that is restarting is waited for, and an index that a
 // crash left behind is mended.
 
-// enqueue asks for a job until the answer stands. Every ask is for the same job
-// id, so that whatever came of one whose reply was lost, there is one job.
-func (a *API) enqueue(ctx context.Context, r queue.Request) (queue.Enqueued, error) {
-	answer, err := a.ask(ctx, r)
-	if err == nil && answer.Verdict == queue.NoWorker && answer.WorkerLeft {
-		answer, err = a.askAgain(ctx, r, answer)
-	}
-	if err != nil || answer.Verdict != queue.NotConnected {
-		return answer, err
-	}
-	connected, err := a.repair(ctx, r.Envelope.BusinessID)
-	if err != nil || !connected {
-		return answer, err
-	}
-	return a.ask(ctx, r)
+// wish is a job that is asked for: on which queue, for whom, and by what script.
+// Every ask is for the same job id, so that whatever came of one whose reply was
+// lost, there is one job.
+type wish struct {
+	queue, business string
+	ask             func(context.Context) (queue.Enqueued, error)
 }
 
-// askAgain waits up to GUARD_WAIT for a worker, and asks once more whether one
-// came or not.
-func (a *API) askAgain(ctx context.Context, r queue.Request, answer queue.Enqueued) (queue.Enqueued, error) {
-	a.Logger.InfoContext(ctx, "sync waits for a worker to come back", logging.KeyQueue, r.Envelope.Queue, logging.KeyBusinessID, r.Envelope.BusinessID)
-	wait, cancel := context.WithTimeout(ctx, a.settings.GuardWait)
-	defer cancel()
-	var err error
-	for came := true; came && err == nil && answer.Verdict == queue.NoWorker; {
-		came = a.returning.await(wait)
-		answer, err = a.ask(ctx, r)
-	}
-	return answer, err
+// enqueue asks for a new job until the answer stands.
+func (a *API) enqueue(ctx context.Context, r queue.Request) (queue.Enqueued, error) {
+	return a.pursue(ctx, wish{r.Envelope.Queue, r.Envelope.BusinessID, func(ctx context.Context) (queue.Enqueued, error) {
+		return a.ask(ctx, r)
+	}})
 }
 
 func (a *API) ask(ctx context.Context, r queue.Request) (queue.Enqueued, error) {
@@ -50,22 +34,52 @@ func (a *API) ask(ctx context.Context, r queue.Request) (queue.Enqueued, error) 
 	return a.Queue.Enqueue(ctx, r)
 }
 
+// pursue asks until the answer stands.
+func (a *API) pursue(ctx context.Context, w wish) (queue.Enqueued, error) {
+	answer, err := w.ask(ctx)
+	if err == nil && answer.Verdict == queue.NoWorker && answer.WorkerLeft {
+		answer, err = a.askAgain(ctx, w, answer)
+	}
+	if err != nil || answer.Verdict != queue.NotConnected {
+		return answer, err
+	}
+	connected, err := a.repair(ctx, w.business)
+	if err != nil || !connected {
+		return answer, err
+	}
+	return w.ask(ctx)
+}
+
+// askAgain waits up to GUARD_WAIT for a worker, and asks once more whether one
+// came or not.
+func (a *API) askAgain(ctx context.Context, w wish, answer queue.Enqueued) (queue.Enqueued, error) {
+	a.Logger.InfoContext(ctx, "sync waits for a worker to come back", logging.KeyQueue, w.queue, logging.KeyBusinessID, w.business)
+	wait, cancel := context.WithTimeout(ctx, a.settings.GuardWait)
+	defer cancel()
+	var err error
+	for came := true; came && err == nil && answer.Verdict == queue.NoWorker; {
+		came = a.returning[w.queue].await(wait)
+		answer, err = w.ask(ctx)
+	}
+	return answer, err
+}
+
 func (a *API) repair(ctx context.Context, business string) (connected bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, redisPatience)
 	defer cancel()
 	return a.Connection.Repair(ctx, business)
 }
 
-// workerListens tells whether a live worker listens on the sync queue.
-func (a *API) workerListens(ctx context.Context) bool {
+// workerListens tells whether a live worker listens on a queue.
+func (a *API) workerListens(ctx context.Context, name string) bool {
 	ctx, cancel := context.WithTimeout(ctx, redisPatience)
 	defer cancel()
 	roll, err := a.Registry.Roll(ctx)
 	if err != nil {
-		a.Logger.DebugContext(ctx, "cannot look for a worker, trying again", logging.KeyQueue, a.settings.SyncQueue, logging.KeyError, err)
+		a.Logger.DebugContext(ctx, "cannot look for a worker, trying again", logging.KeyQueue, name, logging.KeyError, err)
 		return false
 	}
-	return roll.Listening(a.settings.SyncQueue)
+	return roll.Listening(name)
 }
 
 const (

@@ -28,11 +28,12 @@ func restarting(t *testing.T, settings ...string) *service {
 	return s
 }
 
-// looked tells, over and over, that the watch looked for a worker.
-func (s *service) looked() <-chan struct{} {
+// looked tells, over and over, that the watch looked for a worker on a queue.
+func (s *service) looked(name string) <-chan struct{} {
 	looks := make(chan struct{}, 1000)
-	there := s.api.returning.there
-	s.api.returning.there = func(ctx context.Context) bool {
+	returning := s.api.returning[name]
+	there := returning.there
+	returning.there = func(ctx context.Context) bool {
 		looks <- struct{}{}
 		return there(ctx)
 	}
@@ -42,7 +43,7 @@ func (s *service) looked() <-chan struct{} {
 func TestSyncWaitsForAWorkerThatRestarts(t *testing.T) {
 	t.Parallel()
 	s := restarting(t, "GUARD_WAIT=1m")
-	looks := s.looked()
+	looks := s.looked("default")
 	answers := make(chan answer, 3)
 	for range cap(answers) {
 		go func() { answers <- s.do("POST", syncPath, "") }()
@@ -79,7 +80,7 @@ func TestSyncIsRefusedWhereNoWorkerCameBack(t *testing.T) {
 func TestStopAnswersThoseWhoWait(t *testing.T) {
 	t.Parallel()
 	s := restarting(t, "GUARD_WAIT=1m")
-	looks := s.looked()
+	looks := s.looked("default")
 	answers := make(chan answer, 1)
 	go func() { answers <- s.do("POST", syncPath, "") }()
 	<-looks

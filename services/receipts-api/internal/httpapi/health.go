@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,10 +17,7 @@ func (a *API) livez(c echo.Context) error {
 // stopping. Whether workers live is no matter: somebody must say that none does.
 func (a *API) readyz(c echo.Context) error {
 	if a.stopping.Load() {
-		return problem{
-			status: http.StatusServiceUnavailable, code: "stopping", retryAfter: 5 * time.Second,
-			text: "The service is stopping", action: "Try again in a moment",
-		}
+		return errStopping
 	}
 	ctx, cancel := patient(c)
 	defer cancel()

@@ -1,6 +1,7 @@
 // Package httpapi is the HTTP API of receipts-api. routes.go is its table of
 // contents; a sync is asked for in sync.go, guarded in guard.go, and what came
-// of it is read through jobs.go and receipts.go.
+// of it is read through jobs.go, followed through events.go, and listed in
+// receipts.go.
 //
 // A request that was answered 202 is a job in Redis, written before the answer;
 // whatever was answered otherwise made none. The process itself keeps nothing
@@ -63,11 +64,13 @@ type API struct {
 	settings    config.API
 	now         func() time.Time
 	handler     http.Handler
-	returning   *watch // of workers to the sync queue
+	returning   map[string]*watch // of workers, by queue
+	feed        *feed
 	stopping    atomic.Bool
 	counts      counts
 	keyHashes   [][sha256.Size]byte // of the diagnostic keys
 	diagnosable *rate.Limiter
+	checkable   *rate.Limiter
 	crossOrigin http.CrossOriginProtection
 }
 
@@ -80,13 +83,18 @@ func New(settings config.API, parts Parts, opts Options) *API {
 		Parts:       parts,
 		settings:    settings,
 		now:         opts.Now,
+		returning:   map[string]*watch{},
 		counts:      newCounts(parts.Metrics),
 		diagnosable: rate.NewLimiter(5, 20),
+		checkable:   rate.NewLimiter(1, 5),
 	}
 	for _, key := range settings.DiagnosticKeys {
 		a.keyHashes = append(a.keyHashes, sha256.Sum256([]byte(key.Reveal())))
 	}
-	a.returning = newWatch(a.workerListens)
+	for _, name := range proto.Queues() {
+		a.returning[name] = newWatch(func(ctx context.Context) bool { return a.workerListens(ctx, name) })
+	}
+	a.feed = newFeed(parts.Queue.Jobs, parts.Logger)
 	parts.Metrics.MustRegister(newCensus(parts.Queue, parts.Registry, parts.Logger))
 	a.handler = a.router()
 	return a
@@ -95,11 +103,14 @@ func New(settings config.API, parts Parts, opts Options) *API {
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
 
-// Stop turns the API not-ready and answers the requests that wait for a worker.
-// Other requests go on: whoever serves them ends those.
+// Stop turns the API not-ready, answers the requests that wait for a worker, and
+// ends the streams of events. Other requests go on: whoever serves them ends those.
 func (a *API) Stop() {
 	a.stopping.Store(true)
-	a.returning.stop()
+	a.feed.stop()
+	for _, w := range a.returning {
+		w.stop()
+	}
 }
 
 // patient bounds what a request asks of Redis.

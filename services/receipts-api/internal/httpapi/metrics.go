@@ -44,14 +44,18 @@ func newCounts(reg prometheus.Registerer) counts {
 	return n
 }
 
-func (n counts) request(route, method string, status int, took time.Duration) {
+// request counts one request. A stream lasts as long as its job: that is no time
+// to answer.
+func (n counts) request(route, method string, status int, took time.Duration, streamed bool) {
 	known := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
 	if !slices.Contains(known, method) { // a client may send any word
 		method = "other"
 	}
 	labels := []string{route, method, strconv.Itoa(status)}
 	n.requests.WithLabelValues(labels...).Inc()
-	n.seconds.WithLabelValues(labels...).Observe(took.Seconds())
+	if !streamed {
+		n.seconds.WithLabelValues(labels...).Observe(took.Seconds())
+	}
 }
 
 // What came of a request for a sync that got no verdict.

@@ -31,6 +31,25 @@ func TestMetricsAreWellNamed(t *testing.T) {
 	}
 }
 
+// A stream is counted, and its hours are no time to answer.
+func TestStreamsAreNotTimed(t *testing.T) {
+	t.Parallel()
+	s := live(t)
+	id := s.sync("")
+	e := s.follow(id)
+	e.job()
+	s.do("POST", syncPath+"/"+id+"/cancel", "")
+	e.job()
+	e.wantEnd()
+	labels := []string{"/api/receipts/sync/:job_id/events", "GET", "200"}
+	if got := testutil.ToFloat64(s.api.counts.requests.WithLabelValues(labels...)); got != 1 {
+		t.Errorf("%v streams are counted", got)
+	}
+	if s.api.counts.seconds.DeleteLabelValues(labels...) {
+		t.Error("the stream is timed")
+	}
+}
+
 func TestQueueMetrics(t *testing.T) {
 	t.Parallel()
 	s := serve(t).ready()

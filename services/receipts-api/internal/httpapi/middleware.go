@@ -30,7 +30,7 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 
 		took := time.Since(began)
 		status := c.Response().Status
-		a.counts.request(routeOf(c), r.Method, status, took)
+		a.counts.request(routeOf(c), r.Method, status, took, c.Response().Header().Get(echo.HeaderContentType) == eventStream)
 		attrs := []slog.Attr{
 			slog.String(logging.KeyRequestID, requestID(c)), slog.String("method", r.Method), slog.String("route", routeOf(c)),
 			slog.Int("status", status), slog.Duration(logging.KeyDuration, took), slog.String("remote_ip", c.RealIP()),

@@ -21,13 +21,17 @@ func (a *API) routes() []route {
 		{http.MethodPost, "/api/receipts/sync", auth.RoleMember, a.startSync},
 		{http.MethodGet, "/api/receipts/sync", auth.RoleMember, a.listJobs},
 		{http.MethodGet, "/api/receipts/sync/latest", auth.RoleMember, a.latestJob},
-		{http.MethodGet, "/api/receipts/sync/:job_id", auth.RoleMember, a.job},
-		{http.MethodPost, "/api/receipts/sync/:job_id/cancel", auth.RoleMember, a.cancelJob},
+		{http.MethodGet, "/api/receipts/sync/:job_id", "", a.job},
+		{http.MethodGet, "/api/receipts/sync/:job_id/events", "", a.jobEvents},
+		{http.MethodPost, "/api/receipts/sync/:job_id/cancel", "", a.cancelJob},
 
 		{http.MethodGet, "/api/receipts", auth.RoleMember, a.listReceipts},
 		{http.MethodGet, "/api/receipts/:id", auth.RoleMember, a.receipt},
 
 		{http.MethodGet, "/api/receipts/queue/diagnostics", "", a.diagnostics},
+		{http.MethodPost, "/api/receipts/queue/verify", "", a.verifyQueue},
+		{http.MethodGet, "/api/receipts/queue/jobs/:job_id", auth.RoleSystemAdmin, a.anyJob},
+		{http.MethodPost, "/api/receipts/queue/jobs/:job_id/retry", auth.RoleSystemAdmin, a.retryJob},
 
 		{http.MethodGet, "/api/gmail/oauth/start", auth.RoleOwner, a.startOAuth},
 		{http.MethodGet, "/api/gmail/oauth/callback", "", a.finishOAuth},

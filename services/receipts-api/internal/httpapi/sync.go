@@ -23,14 +23,15 @@ import (
 const maxIdempotencyKey = 255
 
 // startSync ① asks for a sync. What came of it is decided by the job's enqueue
-// script, and told by [API.verdict].
+// script, and told by [verdict].
 func (a *API) startSync(c echo.Context) error {
 	answer, err := a.trySync(c)
 	a.counts.syncs.WithLabelValues(syncResult(answer.Verdict, err)).Inc()
 	if err != nil {
 		return syncProblem(err)
 	}
-	return a.verdict(c, answer)
+	a.rateHeaders(c, answer)
+	return verdict(c, a.settings.SyncQueue, answer)
 }
 
 func (a *API) trySync(c echo.Context) (queue.Enqueued, error) {
@@ -64,19 +65,20 @@ func syncProblem(err error) error {
 
 // syncRequest is the job of a sync, with all that its enqueue is asked.
 func (a *API) syncRequest(c echo.Context, business string, trigger proto.Trigger, mode proto.Mode, params proto.Params) (queue.Request, error) {
+	r, err := a.request(c, proto.Envelope{Kind: proto.KindGmailSync, BusinessID: business, Mode: mode, Params: params, Trigger: trigger})
+	r.RateLimit, r.RateWindow = a.settings.SyncRateLimit.Count, a.settings.SyncRateLimit.Per
+	return r, err
+}
+
+// request is a new job that does what e says, and how it is enqueued.
+func (a *API) request(c echo.Context, e proto.Envelope) (queue.Request, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return queue.Request{}, fmt.Errorf("make a job id: %w", err)
 	}
-	return queue.Request{
-		Envelope: proto.Envelope{
-			Version: proto.EnvelopeVersion, JobID: id.String(), Kind: proto.KindGmailSync, BusinessID: business,
-			Mode: mode, Params: params, Queue: a.settings.SyncQueue, Trigger: trigger, EnqueuedAt: a.now().UTC(),
-			Headers: map[string]string{"request_id": requestID(c), "traceparent": traceparent(c.Request())},
-		},
-		Retention: a.settings.JobRetention, DepthLimit: a.settings.QueueDepthLimit,
-		RateLimit: a.settings.SyncRateLimit.Count, RateWindow: a.settings.SyncRateLimit.Per,
-	}, nil
+	e.Version, e.JobID, e.Queue, e.EnqueuedAt = proto.EnvelopeVersion, id.String(), a.settings.SyncQueue, a.now().UTC()
+	e.Headers = map[string]string{"request_id": requestID(c), "traceparent": traceparent(c.Request())}
+	return queue.Request{Envelope: e, Retention: a.settings.JobRetention, DepthLimit: a.settings.QueueDepthLimit}, nil
 }
 
 var givenTrace = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
@@ -145,13 +147,16 @@ var refusals = map[queue.Verdict]problem{
 		status: http.StatusUnprocessableEntity, code: "idempotency_mismatch",
 		text: "The Idempotency-Key was used with another body", action: "Use a new key for a new request",
 	},
+	queue.NotDead: {
+		status: http.StatusNotFound, code: "job_not_dead",
+		text: "No such failed job", action: "Look at the job: only one that failed, and was not retried yet, can be retried",
+	},
 }
 
-// verdict answers what became of a request.
-func (a *API) verdict(c echo.Context, e queue.Enqueued) error {
-	a.rateHeaders(c, e)
+// verdict answers what became of a request for a job on a queue.
+func verdict(c echo.Context, name string, e queue.Enqueued) error {
 	if p, refused := refusals[e.Verdict]; refused {
-		named := strings.NewReplacer("{queue}", a.settings.SyncQueue)
+		named := strings.NewReplacer("{queue}", name)
 		p.action, p.details = named.Replace(p.action), named.Replace(p.details)
 		p.jobID = e.JobID
 		if e.Verdict == queue.Limited {

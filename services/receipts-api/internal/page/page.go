@@ -6,13 +6,10 @@
 package page
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"html/template"
 	"io/fs"
 	"net/http"
 	"path"
@@ -51,7 +48,7 @@ func New(opts Options) (*Page, error) {
 	p := &Page{mux: http.NewServeMux()}
 	p.mux.Handle("GET /assets/{name}", assets)
 	for pattern, name := range map[string]string{"GET /{$}": "index.html", "GET /signin": "signin.html"} {
-		translated, err := render(name, assets, opts)
+		translated, err := translate(name, assets, opts)
 		if err != nil {
 			return nil, err
 		}
@@ -135,37 +132,6 @@ func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		caching = "public, max-age=31536000, immutable"
 	}
 	f.serve(w, r, caching)
-}
-
-// translations are one page in each language.
-type translations map[string]file
-
-func render(name string, all assets, opts Options) (translations, error) {
-	pages := translations{}
-	for _, language := range languages() {
-		words := map[string]any{}
-		if err := json.Unmarshal(all[language+".json"].body, &words); err != nil {
-			return nil, fmt.Errorf("read the words of %s: %w", language, err)
-		}
-		say := func(key string) (string, error) {
-			text, ok := words[key].(string)
-			if !ok {
-				return "", fmt.Errorf("%s has no text %q", language, key)
-			}
-			return text, nil
-		}
-		parsed, err := template.New("layout.html").Funcs(template.FuncMap{"say": say, "asset": all.url}).ParseFS(files, "templates/layout.html", "templates/"+name)
-		if err != nil {
-			return nil, fmt.Errorf("parse %s: %w", name, err)
-		}
-		var body bytes.Buffer
-		data := map[string]string{"Language": language, "Words": language + ".json", "LoginURL": opts.LoginURL, "Script": strings.TrimSuffix(name, ".html") + ".js"}
-		if err := parsed.Execute(&body, data); err != nil {
-			return nil, fmt.Errorf("render %s in %s: %w", name, language, err)
-		}
-		pages[language] = newFile(body.Bytes(), "text/html; charset=utf-8")
-	}
-	return pages, nil
 }
 
 func (t translations) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -205,9 +205,11 @@ func TestWordsAreUsed(t *testing.T) {
 			for _, match := range made.FindAllStringSubmatch(string(text), -1) {
 				prefixes = append(prefixes, match[1])
 			}
-			for _, match := range regexp.MustCompile(`say\(?\s*"([^"]+)"`).FindAllStringSubmatch(string(text), -1) {
-				if _, ok := all[match[1]]; !ok {
-					t.Errorf("%s says %q, which no language has", entry.Name(), match[1])
+			for _, match := range regexp.MustCompile(`say\(\s*"([^"]+)"|\{\{say ([^}]+)\}\}`).FindAllStringSubmatch(string(text), -1) {
+				key := match[1] + match[2]
+				said[key] = true
+				if _, ok := all[key]; !ok {
+					t.Errorf("%s says %q, which no language has", entry.Name(), key)
 				}
 			}
 		}

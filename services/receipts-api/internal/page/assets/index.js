@@ -144,17 +144,24 @@ async function readConnection() {
 
 const pollEvery = 1000;
 const pollAtMost = 10_000;
+const firstEventWithin = 5000;
 const tellReceiptsEvery = 3000;
 let following = 0; // the newest follow; older ones end
+let followed = ""; // the id of its job
+let unlisten = () => {}; // ends the stream of its events
 let savedShown = 0;
 let savedShownAt = 0;
 
-// jobView answers a job's state in words: {tone, state, detail, action, percent, busy}.
-// percent is undefined for no bar, null for a bar of unknown length.
+// jobView answers a job's state in words: {tone, state, detail, action, percent, busy, cancel}.
+// percent is undefined for no bar, null for a bar of unknown length; cancel is
+// undefined where there is nothing to cancel, false where that was asked already.
 function jobView(job) {
   const views = { queued: queuedView, started: startedView, scheduled: scheduledView, finished: finishedView, failed: failedView, canceled: canceledView };
-  return views[job.status](job, job.progress ?? {});
+  const view = views[job.status](job, job.progress ?? {});
+  return ended(job) ? view : { ...view, cancel: !job.canceling };
 }
+
+const ended = (job) => ["finished", "failed", "canceled"].includes(job.status);
 
 function queuedView(job) {
   return { tone: "busy", state: say("sync.queued"), detail: say(job.progress ? "sync.resuming_text" : "sync.queued_text"), percent: job.progress?.percent ?? null, busy: true };
@@ -166,7 +173,7 @@ function waitingView(until, quota, percent) {
 
 function startedView(job, progress) {
   const percent = progress.percent ?? null;
-  if (job.canceling) return { tone: "busy", state: say("sync.canceling"), percent, busy: true };
+  if (job.canceling) return { tone: "busy", state: say("sync.canceling"), detail: say("sync.canceling_text"), percent, busy: true };
   if (progress.waiting_until && new Date(progress.waiting_until) > new Date()) {
     return waitingView(progress.waiting_until, progress.waiting_reason !== null, percent);
   }
@@ -232,6 +239,16 @@ function paint(name, view) {
   if (view.percent == null) bar.removeAttribute("value");
   else bar.value = view.percent;
   setBusy(element("sync"), Boolean(view.busy));
+  paintCancel(view.cancel);
+}
+
+// paintCancel shows the button while there is something to cancel. One that had
+// the focus hands it on when it goes.
+function paintCancel(can) {
+  const button = element("cancel");
+  if (can === undefined && document.activeElement === button) element("sync").focus();
+  button.hidden = can === undefined;
+  setBusy(button, can === false);
 }
 
 // A button that may not be pressed now keeps the focus, which disabled would take.
@@ -240,22 +257,69 @@ const setBusy = (button, is) => (is ? button.setAttribute("aria-disabled", "true
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-// follow shows a job until it ends.
+const jobPath = (id) => `/api/receipts/sync/${encodeURIComponent(id)}`;
+
+// follow shows a job until it ends, by its events, or, where those do not come
+// through, by asking again and again.
 async function follow(id) {
-  const mine = ++following;
-  let wait = pollEvery;
+  const mine = unfollow();
+  followed = id;
   savedShown = 0;
+  if (!(await listen(id))) await poll(id, mine);
+}
+
+// unfollow ends the follow before, and answers the number of the next.
+function unfollow() {
+  unlisten();
+  followed = "";
+  return ++following;
+}
+
+// listen shows a job by its events. It answers false where they do not come
+// through: the server refuses them, or something on the way holds them back.
+function listen(id) {
+  return new Promise((resolve) => {
+    const events = new EventSource(`${jobPath(id)}/events`);
+    let saved = 0;
+    const telling = setInterval(() => tellReceipts(saved), tellReceiptsEvery); // also of an event that came too soon
+    const end = (shown) => {
+      clearTimeout(patience);
+      clearInterval(telling);
+      events.close();
+      resolve(shown);
+    };
+    const patience = setTimeout(() => end(false), firstEventWithin);
+    unlisten = () => end(true);
+    events.addEventListener("job", (event) => {
+      clearTimeout(patience);
+      const job = JSON.parse(event.data);
+      saved = job.progress?.saved ?? 0;
+      if (ended(job)) end(true); // before the server does: the browser would open it again
+      showJob(job);
+    });
+    events.addEventListener("error", () => {
+      if (events.readyState === EventSource.CLOSED) end(false);
+      else paint("sync", { tone: "warn", state: say("sync.lost_touch"), busy: true }); // the browser tries again by itself
+    });
+  });
+}
+
+async function showJob(job) {
+  paint("sync", jobView(job));
+  if (ended(job)) await Promise.all([readReceipts(), readConnection()]);
+  else await tellReceipts(job.progress?.saved ?? 0);
+}
+
+// poll shows a job by asking for it.
+async function poll(id, mine) {
+  let wait = pollEvery;
   while (mine === following) {
-    const { status, body } = await call("GET", `/api/receipts/sync/${encodeURIComponent(id)}`);
+    const { status, body } = await call("GET", jobPath(id));
     if (mine !== following || status === 401) return;
     if (status === 200) {
       wait = pollEvery;
-      paint("sync", jobView(body.job));
-      if (["finished", "failed", "canceled"].includes(body.job.status)) {
-        await Promise.all([readReceipts(), readConnection()]);
-        return;
-      }
-      await tellReceipts(body.job.progress?.saved ?? 0);
+      await showJob(body.job);
+      if (ended(body.job)) return;
     } else if (status === 404) {
       await readLatest();
       return;
@@ -269,7 +333,7 @@ async function follow(id) {
 
 // tellReceipts shows what a running sync has found, while nobody has paged on.
 async function tellReceipts(saved) {
-  if (saved === savedShown || pages > 1 || Date.now() - savedShownAt < tellReceiptsEvery) return;
+  if (saved === savedShown || pages > 1 || busy(element("more")) || Date.now() - savedShownAt < tellReceiptsEvery) return;
   savedShown = saved;
   savedShownAt = Date.now();
   await readReceipts();
@@ -284,14 +348,28 @@ async function readLatest() {
     paint("sync", { tone: "bad", state: say("sync.unavailable"), detail: error, action });
   } else {
     paint("sync", jobView(body.job));
-    if (!body.job.finished_at) await follow(body.job.job_id);
+    if (!ended(body.job)) await follow(body.job.job_id);
   }
+}
+
+// cancel asks the followed job to stop. What comes of it the follow shows; only
+// a refusal is shown here.
+async function cancel() {
+  const button = element("cancel");
+  const id = followed;
+  if (busy(button) || !id) return;
+  setBusy(button, true);
+  const { status, body } = await call("POST", `${jobPath(id)}/cancel`);
+  if (id !== followed || status === 200 || status === 409) return; // 409: it has ended
+  setBusy(button, false);
+  const { error, action } = problem(body);
+  element("sync-action").textContent = sentences(error, action);
 }
 
 async function sync() {
   const button = element("sync");
   if (busy(button)) return;
-  following++;
+  unfollow();
   paint("sync", { tone: "busy", state: say("sync.starting"), percent: null, busy: true });
   const mode = document.querySelector("input[name=mode]:checked").value;
   const { status, body, wait } = await call("POST", "/api/receipts/sync", { mode });
@@ -319,9 +397,12 @@ async function countDown(button, seconds) {
 
 let pages = 0;
 let nextCursor = null;
+let reading = 0; // the newest read of receipts; what older ones bring is old
 
 async function readReceipts(cursor) {
+  const mine = ++reading;
   const { status, body } = await call("GET", `/api/receipts?limit=50${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+  if (mine !== reading) return;
   const empty = element("receipts-empty");
   if (status !== 200) {
     if (pages === 0) empty.textContent = say("receipts.unavailable");
@@ -407,6 +488,7 @@ element("sign-out").addEventListener("click", async () => {
 });
 element("connect").addEventListener("click", (event) => connect(event.currentTarget, ""));
 element("sync").addEventListener("click", sync);
+element("cancel").addEventListener("click", cancel);
 element("more").addEventListener("click", readMore);
 
 const session = await call("GET", "/api/session");
