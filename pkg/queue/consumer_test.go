@@ -163,8 +163,8 @@ func testPanicIsAnAttempt(t *testing.T, newPlane planes) {
 	log.await("handler panicked")
 	log.await("JOB_FAIL", "attempt=1", "retry_at=")
 	log.await("JOB_FAIL", "attempt=2")
-	if job := p.job("j"); job.Status != proto.StateFailed || job.Attempt != 2 {
-		t.Errorf("after %d attempts: %s, want failed after 2", job.Attempt, job.Status)
+	if job := p.job("j"); job.Status != proto.StateFailed || job.Attempt != 2 || !strings.Contains(job.Error.Action, "Start the sync again") {
+		t.Errorf("after %d attempts: %s, %+v; want failed after 2, and what to do now", job.Attempt, job.Status, job.Error)
 	}
 }
 

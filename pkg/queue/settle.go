@@ -30,6 +30,7 @@ type Settlement struct {
 	Outcome     Outcome
 	Result      json.RawMessage // finish; at most 16 KiB
 	Error       *proto.JobError // fail, retry
+	Final       *proto.JobError // retry: what stands where no attempt is left, nil for Error
 	After       time.Duration   // retry, defer: when it is due again
 	MaxAttempts int             // retry: how many there are in all
 	Progress    *proto.Progress // the last, nil leaves what is there
@@ -45,6 +46,7 @@ type settleArg struct {
 	Outcome     string `json:"outcome"`
 	Result      string `json:"result"`
 	Error       string `json:"error"`
+	Final       string `json:"final"`
 	Progress    string `json:"progress"`
 	After       int64  `json:"after"` // ms
 	MaxAttempts int    `json:"max_attempts"`
@@ -94,6 +96,7 @@ elseif h[6] == '1' then
   finish(arg.id, 'canceled')
   return answer('canceled')
 elseif arg.outcome == 'fail' or (arg.outcome == 'retry' and tonumber(h[5]) >= arg.max_attempts) then
+  if arg.outcome == 'retry' and arg.final ~= '' then redis.call('HSET', job, 'error', arg.final) end
   finish(arg.id, 'failed')
   return answer('failed')
 elseif arg.outcome == 'retry' then
@@ -115,6 +118,9 @@ func (q *Queue) Settle(ctx context.Context, worker, jobID string, lease int64, s
 	}
 	if s.Error != nil {
 		arg.Error = encode(s.Error)
+	}
+	if s.Final != nil {
+		arg.Final = encode(s.Final)
 	}
 	if s.Progress != nil {
 		arg.Progress = encode(s.Progress)

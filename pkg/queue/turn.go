@@ -191,6 +191,9 @@ func (s *session) decide(ctx context.Context, t *turn, result slog.LogValuer, er
 	}
 	if v.Outcome == Retry {
 		v.After = jitter(t.job.attempt)
+		final := *v.Error
+		final.Action = "Start the sync again; if it fails again, look at the worker's logs"
+		v.Final = &final
 	}
 	return v
 }

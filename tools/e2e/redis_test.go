@@ -35,7 +35,7 @@ func TestRedisDownAtStart(t *testing.T) {
 	redis := redistest.Reserve(t)
 	s := newSystem(t, options{redis: redis.URL(), mails: 30})
 	worker, api := s.startWorker(), s.launchAPI()
-	worker.awaitEvent("could not register")
+	worker.awaitEvent("redis does not answer")
 	c := api.as("b1")
 	checkNoRedis(t, c)
 

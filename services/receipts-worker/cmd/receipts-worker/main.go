@@ -38,7 +38,10 @@ func run(args []string) error {
 	}
 	switch {
 	case len(args) > 1:
-		return fmt.Errorf("too many arguments; %s", usage)
+		return fmt.Errorf("unexpected argument %q; %s", args[1], usage)
+	case command == "--help", command == "-h":
+		_, err := fmt.Println(usage)
+		return err
 	case command == "version":
 		_, err := fmt.Println(version)
 		return err

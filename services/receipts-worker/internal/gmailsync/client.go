@@ -134,7 +134,7 @@ func (c *client) react(ctx context.Context, f fault, began time.Time, try int) e
 		c.buckets.refused(c.turn.business, c.clock.now(), began, f.named, jitter)
 		return nil // the next admit waits
 	case actDaily:
-		return &queue.DeferError{After: c.untilPacificMidnight(), Reason: "daily_quota"}
+		return &queue.DeferError{After: c.untilPacificMidnight(), Reason: "gmail_daily_quota"}
 	case actReconnect:
 		if err := c.tokens.MarkReconnect(ctx, row.reason); err != nil {
 			return err
@@ -169,7 +169,7 @@ func (c *client) admit(ctx context.Context, m method) error {
 			break
 		}
 		if wait > slotWait {
-			return &queue.DeferError{After: wait, Reason: "quota"}
+			return &queue.DeferError{After: wait, Reason: "gmail_quota"}
 		}
 		if err := c.turn.report.wait(ctx, until, "gmail_quota"); err != nil {
 			return err

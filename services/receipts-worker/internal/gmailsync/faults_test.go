@@ -60,17 +60,18 @@ func TestReactions(t *testing.T) {
 		{name: "user rate", faults: []string{"method=messages.list,nth=2,code=403,reason=userRateLimitExceeded"}, want: "done"},
 		{name: "quota exceeded", faults: []string{"method=messages.list,nth=2,code=403,reason=quotaExceeded"}, want: "done"},
 		{name: "too many requests", faults: []string{"method=messages.get,nth=2,times=2,code=429"}, want: "done"},
-		{name: "too many requests for ever", faults: []string{"method=messages.list,code=429"}, want: "defer quota"},
+		{name: "too many requests for ever", faults: []string{"method=messages.list,code=429"}, want: "defer gmail_quota"},
 		{name: "retry after, seconds", faults: []string{"method=messages.get,nth=2,code=429,retry_after=20"}, want: "done"},
 		{name: "retry after, date", faults: []string{"method=messages.get,nth=2,code=429,retry_after=20,retry_form=date"}, want: "done"},
 		{name: "retry after, message", faults: []string{"method=messages.get,nth=2,code=429,retry_after=20,retry_form=message"}, want: "done"},
-		{name: "retry after, long", faults: []string{"method=messages.get,nth=2,code=429,retry_after=300"}, want: "defer quota"},
+		{name: "retry after, long", faults: []string{"method=messages.get,nth=2,code=429,retry_after=300"}, want: "defer gmail_quota"},
 		{name: "unavailable, and says for how long", faults: []string{"method=messages.list,nth=1,code=503,retry_after=20"}, want: "done"},
-		{name: "daily limit", faults: []string{"method=messages.get,nth=2,code=403,reason=dailyLimitExceeded"}, want: "defer daily_quota"},
+		{name: "daily limit", faults: []string{"method=messages.get,nth=2,code=403,reason=dailyLimitExceeded"}, want: "defer gmail_daily_quota"},
 		{name: "500 for a while", faults: []string{"method=messages.get,nth=2,times=4,code=500"}, want: "done"},
 		{name: "500 for ever", faults: []string{"method=messages.list,code=500"}, want: "retry gmail_unavailable", calls: transientTries},
 		{name: "503", faults: []string{"method=profile,times=2,code=503"}, want: "done", calls: 3},
 		{name: "a page instead of JSON", faults: []string{"method=messages.list,times=2,kind=html"}, want: "done"},
+		{name: "a page that says 404", faults: []string{"method=messages.get,times=2,kind=html,code=404"}, want: "done"},
 		{name: "reset", faults: []string{"method=messages.get,times=2,kind=reset"}, want: "done"},
 		{name: "cut", faults: []string{"method=messages.get,times=2,kind=cut"}, want: "done"},
 		{name: "truncated gzip", faults: []string{"method=messages.get,times=2,kind=gzip"}, want: "done"},
@@ -90,9 +91,15 @@ func TestReactions(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, _, err := w.turn(t.Context(), envelope("j1", proto.ModeFull))
+			j, _, err := w.turn(t.Context(), envelope("j1", proto.ModeFull))
 			if got := how(err); got != row.want {
 				t.Fatalf("sync came to %q (%v), want %q", got, err, row.want)
+			}
+			if deferred, ok := errors.AsType[*queue.DeferError](err); ok {
+				last := j.told[len(j.told)-1]
+				if last.WaitingReason == nil || *last.WaitingReason != deferred.Reason || last.WaitingUntil == nil || !last.WaitingUntil.After(w.moved.now()) {
+					t.Errorf("a person is told to wait until %v for %v", last.WaitingUntil, last.WaitingReason)
+				}
 			}
 			ledger := w.sim.Ledger()
 			if row.calls > 0 && w.faulted(ledger) != row.calls {
@@ -378,5 +385,33 @@ receipts_messages_total{outcome="receipt"} %d
 	}
 	if saved := testutil.ToFloat64(w.metrics.receipts.WithLabelValues("new")); int(saved) != result.Saved {
 		t.Errorf("%v receipts saved, want %d", saved, result.Saved)
+	}
+}
+
+// A turn that finds nothing new, and reads nothing, has not moved: else a
+// message that fails every turn would be tried for ever.
+func TestTurnThatOnlyFailsHasNotMoved(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []proto.Mode{proto.ModeIncremental, proto.ModeFull} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, options{source: mails(24, 50)})
+			if mode == proto.ModeIncremental {
+				w.mustSync(envelope("j0", proto.ModeFull))
+				w.box.Add([]byte("From: a@b.example\r\nSubject: receipt\r\n\r\nTotal: $ 5.00\r\n"), mailbox.AddOptions{Date: w.moved.now()})
+			}
+			if err := w.sim.AddFault("method=messages.get,code=500"); err != nil {
+				t.Fatal(err)
+			}
+			for n := range 4 {
+				j, _, err := w.turn(t.Context(), envelope("j1", mode))
+				if got := how(err); got != "retry gmail_unavailable" {
+					t.Fatalf("turn %d came to %q", n, got)
+				}
+				if n > 0 && j.moved > 0 {
+					t.Errorf("turn %d says at %d checkpoints that it moved", n, j.moved)
+				}
+			}
+		})
 	}
 }

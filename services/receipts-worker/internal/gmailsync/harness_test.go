@@ -118,16 +118,20 @@ type job struct {
 	others   bool
 	onTold   func(proto.Progress)
 
-	mu   sync.Mutex
-	told []proto.Progress
+	mu    sync.Mutex
+	told  []proto.Progress
+	moved int // checkpoints that said so
 }
 
 func (j *job) Envelope() proto.Envelope { return j.envelope }
 func (j *job) Lease() int64             { return j.lease }
 
-func (j *job) Checkpoint(_ context.Context, p proto.Progress, _ bool) (bool, error) {
+func (j *job) Checkpoint(_ context.Context, p proto.Progress, moved bool) (bool, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if moved {
+		j.moved++
+	}
 	j.told = append(j.told, p)
 	if j.onTold != nil {
 		j.onTold(p)

@@ -121,7 +121,13 @@ func hidden(labels []string) bool {
 
 // owe makes ids owed, in pieces; the cursor moves with the last.
 func (t *turn) owe(ctx context.Context, ids, deleted []string, cursor string) (added int, err error) {
-	defer t.report.wrote()
+	// Only what is new moves a job: a pass that finds the same again must not
+	// forgive the attempts and crashes that it counts.
+	defer func() {
+		if added > 0 {
+			t.report.wrote()
+		}
+	}()
 	for len(ids)+len(deleted) > receiptstore.MaxIDs {
 		n := min(len(ids), receiptstore.MaxIDs)
 		d := min(len(deleted), receiptstore.MaxIDs-n)

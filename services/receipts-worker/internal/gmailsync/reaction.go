@@ -31,6 +31,7 @@ type fault struct {
 	paged   bool // the call went on with a page token
 	status  int  // 0 where there was no answer that can be read
 	reasons []string
+	json    bool          // the answer is Gmail's own, not a page of something in between
 	named   time.Duration // how long to wait, by Gmail's word; 0 where it named nothing
 	cause   error         // of no answer
 }
@@ -75,7 +76,7 @@ func describe(m method, paged bool, err error, now time.Time) fault {
 			} `json:"details"`
 		} `json:"error"`
 	}
-	if json.Unmarshal([]byte(answer.Body), &body) == nil {
+	if f.json = json.Unmarshal([]byte(answer.Body), &body) == nil; f.json {
 		for _, detail := range body.Error.Details {
 			f.reasons = append(f.reasons, detail.Reason)
 		}
@@ -150,19 +151,21 @@ func reactions() []reaction {
 		{
 			name: "cursor too old",
 			when: func(f fault) bool {
-				return f.method == methodHistory && (f.status == 404 || f.status == 410 || (f.status == 400 && !f.paged && !f.has("failedPrecondition")))
+				return f.json && f.method == methodHistory && (f.status == 404 || f.status == 410 || (f.status == 400 && !f.paged && !f.has("failedPrecondition")))
 			},
 			act: actAnswer, err: errExpired,
 		},
 		{
 			name: "page token too old",
-			when: func(f fault) bool { return f.paged && f.status == 400 && !f.has("failedPrecondition") },
+			when: func(f fault) bool { return f.json && f.paged && f.status == 400 && !f.has("failedPrecondition") },
 			act:  actAnswer, err: errStalePage,
 		},
 		{
 			name: "no such message",
-			when: func(f fault) bool { return f.method == methodGet && (f.status == 404 || f.status == 410) },
-			act:  actAnswer, err: errGone,
+			when: func(f fault) bool {
+				return f.json && f.method == methodGet && (f.status == 404 || f.status == 410)
+			},
+			act: actAnswer, err: errGone,
 		},
 		{
 			name: "message too large",
@@ -210,7 +213,7 @@ func reactions() []reaction {
 		},
 		{
 			name: "refused",
-			when: func(f fault) bool { return f.status >= 400 && f.status < 500 && f.status != 408 },
+			when: func(f fault) bool { return f.json && f.status >= 400 && f.status < 500 && f.status != 408 },
 			act:  actRetry, tries: 1, public: proto.JobError{
 				Code: "gmail_refused", Message: "Gmail refused the request", Action: "It is tried again; if it fails for good, look at the worker's logs",
 			},

@@ -86,6 +86,14 @@ func (r *reporter) wait(ctx context.Context, until time.Time, why string) error 
 	return r.turn.clock.sleep(ctx, until.Sub(r.turn.clock.now()))
 }
 
+// deferred tells until when the job will wait in its queue, and why. That it
+// waits does not depend on its being told.
+func (r *reporter) deferred(ctx context.Context, d *queue.DeferError) {
+	until := r.turn.clock.now().Add(d.After).UTC()
+	r.waiting(&until, &d.Reason)
+	_ = r.checkpoint(ctx, true)
+}
+
 func (r *reporter) waiting(until *time.Time, why *string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

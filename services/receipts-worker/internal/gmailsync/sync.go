@@ -3,9 +3,11 @@ package gmailsync
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/prosaas/receipts/pkg/queue"
 	"github.com/prosaas/receipts/pkg/receiptstore"
 	"github.com/prosaas/receipts/proto"
 )
@@ -70,6 +72,9 @@ func (s *Syncer) Sync(ctx context.Context, job Job) (proto.SyncResult, error) {
 	if err != nil && ctx.Err() != nil {
 		return proto.SyncResult{}, context.Cause(ctx)
 	}
+	if deferred, ok := errors.AsType[*queue.DeferError](err); ok {
+		t.report.deferred(ctx, deferred)
+	}
 	return result, err
 }
 
@@ -91,15 +96,17 @@ func (t *turn) run(ctx context.Context, zone *time.Location) (proto.SyncResult, 
 	if err := t.readOwed(ctx, justAnnounced); err != nil {
 		return proto.SyncResult{}, err
 	}
-	for !t.place.Stopped {
-		if err := t.listWindow(ctx); err != nil {
-			return proto.SyncResult{}, err
-		}
+	for {
+		// What an earlier turn left to read comes before the next window: a
+		// message that kills its reader must not be passed by, window by window.
 		if err := t.readWanted(ctx); err != nil {
 			return proto.SyncResult{}, err
 		}
-		if t.place.Window == len(t.windows) {
+		if t.place.Stopped || t.place.Window == len(t.windows) {
 			break
+		}
+		if err := t.listWindow(ctx); err != nil {
+			return proto.SyncResult{}, err
 		}
 	}
 	if err := t.writer.Finish(ctx, t.place.encode()); err != nil {
