@@ -8,9 +8,10 @@ GOLANGCI_VERSION    := v2.15.0
 GOLANGCI            := bin/tools/golangci-lint-$(GOLANGCI_VERSION)
 GOVULNCHECK_VERSION := v1.9.0
 FUZZTIME            ?= 30s
+HISTORIES           ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check build bench fuzz vuln
+.PHONY: help run test check build bench sim fuzz vuln
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,9 @@ build: ## every program, static, into bin/
 
 bench: ## Go's benchmarks
 	go test -run '^$$' -bench . -benchmem work
+
+sim: ## the queue's simulation at length (HISTORIES=20000)
+	go test -run '^TestSimulation$$' -timeout 3h ./pkg/queue -sim.histories $(HISTORIES)
 
 fuzz: ## every fuzzer for a while (FUZZTIME=30s)
 	@set -e; grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' $(MODULES) | while IFS=: read -r file _ func; do \

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +39,8 @@ func TestSimulation(t *testing.T) {
 	if *simSeed != 0 {
 		first, last = *simSeed, *simSeed
 	}
+	percent := debug.SetGCPercent(400) // a history is short, and its garbage small
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
 	const lanes = 4
 	for lane := range uint64(lanes) {
 		t.Run(fmt.Sprint("lane", lane), func(t *testing.T) {

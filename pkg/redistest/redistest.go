@@ -40,7 +40,7 @@ func DB(tb testing.TB) string {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		shared.server, shared.next = launch(tb, dir, freePort(tb), "--databases", strconv.Itoa(databases)), 0
+		shared.server, shared.next = launch(tb, dir, "", "--databases", strconv.Itoa(databases)), 0
 	}
 	if shared.next == databases {
 		tb.Fatalf("redistest: more than %d tests at once", databases)
@@ -72,7 +72,7 @@ type Server struct {
 // Start starts a private server; args are added to its command line.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	s := launch(tb, tb.TempDir(), freePort(tb), args...)
+	s := launch(tb, tb.TempDir(), "", args...)
 	tb.Cleanup(s.Kill)
 	return s
 }
@@ -127,7 +127,30 @@ func freePort(tb testing.TB) string {
 	return l.Addr().String()
 }
 
+// launch starts a server, on addr or, where that is empty, on a port of its own
+// choice: another test binary may take the one it found, so it tries a few.
 func launch(tb testing.TB, dir, addr string, args ...string) *Server {
+	tb.Helper()
+	said := ""
+	for range 5 {
+		at := addr
+		if at == "" {
+			at = freePort(tb)
+		}
+		var s *Server
+		if s, said = try(tb, dir, at, args...); s != nil {
+			return s
+		}
+		if addr != "" {
+			break
+		}
+	}
+	tb.Fatalf("redis-server did not come up:\n%s", said)
+	return nil
+}
+
+// try starts a server, and answers what it said where it did not come up.
+func try(tb testing.TB, dir, addr string, args ...string) (s *Server, said string) {
 	tb.Helper()
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -146,9 +169,9 @@ func launch(tb testing.TB, dir, addr string, args ...string) *Server {
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("start redis-server (`make test` installs it): %v", err)
 	}
-	s := &Server{Addr: addr, dir: dir, args: args, cmd: cmd, done: make(chan struct{}), tb: tb}
+	s = &Server{Addr: addr, dir: dir, args: args, cmd: cmd, done: make(chan struct{}), tb: tb}
 	go func() { _ = cmd.Wait(); close(s.done) }()
-	for deadline := time.Now().Add(20 * time.Second); !pong(addr); {
+	for deadline := time.Now().Add(20 * time.Second); !answers(addr, cmd.Process.Pid); {
 		select {
 		case <-s.done:
 		case <-time.After(5 * time.Millisecond):
@@ -156,13 +179,16 @@ func launch(tb testing.TB, dir, addr string, args ...string) *Server {
 				continue
 			}
 		}
+		s.Kill()
 		text, _ := os.ReadFile(logPath)
-		tb.Fatalf("redis-server on %s did not come up:\n%s", addr, text)
+		return nil, string(text)
 	}
-	return s
+	return s, ""
 }
 
-func pong(addr string) bool {
+// answers tells whether the process of that id, and no other that took its
+// port, is the Redis at addr.
+func answers(addr string, pid int) bool {
 	dialer := net.Dialer{Timeout: time.Second}
 	conn, err := dialer.DialContext(context.Background(), "tcp", addr)
 	if err != nil {
@@ -172,9 +198,13 @@ func pong(addr string) bool {
 	if conn.SetDeadline(time.Now().Add(time.Second)) != nil {
 		return false
 	}
-	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+	if _, err := conn.Write([]byte("INFO server\r\n")); err != nil {
 		return false
 	}
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	return err == nil && strings.HasPrefix(line, "+PONG")
+	for lines := bufio.NewScanner(conn); lines.Scan(); {
+		if id, ok := strings.CutPrefix(lines.Text(), "process_id:"); ok {
+			return id == strconv.Itoa(pid)
+		}
+	}
+	return false
 }
