@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/url"
 	"slices"
@@ -91,7 +92,10 @@ func (l *loader) checkWorker(c Worker) {
 	l.check(within(c.Concurrency, 1, 100), "WORKER_CONCURRENCY")
 	l.check(isAddr(c.AdminAddr), "WORKER_ADMIN_ADDR")
 	l.check(within(c.HeartbeatInterval, 10*time.Millisecond, 15*time.Second), "HEARTBEAT_INTERVAL")
-	l.check(within(c.HeartbeatTTL, 4*c.HeartbeatInterval, time.Minute), "HEARTBEAT_TTL")
+	l.check(c.HeartbeatTTL <= time.Minute, "HEARTBEAT_TTL")
+	if least := 4 * c.HeartbeatInterval; c.HeartbeatTTL < least && !l.faulty["HEARTBEAT_INTERVAL"] {
+		l.refuseFor("HEARTBEAT_TTL", fmt.Sprintf("at least four times HEARTBEAT_INTERVAL (%s), up to 60s", least))
+	}
 	l.check(within(c.JobTimeout, 1, 24*time.Hour), "JOB_TIMEOUT")
 	l.check(within(c.JobMaxAttempts, 1, 100), "JOB_MAX_ATTEMPTS")
 	profiles := []string{"2026", "legacy", "off"}

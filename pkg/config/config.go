@@ -151,15 +151,19 @@ func readFile(path string) ([]byte, error) {
 
 // refuse reports a value that the setting's want does not allow.
 func (l *loader) refuse(variable string) {
-	setting := l.setting(variable)
+	l.refuseFor(variable, l.setting(variable).Tag.Get("want"))
+}
+
+// refuseFor reports a value for what may be set instead.
+func (l *loader) refuseFor(variable, want string) {
 	value, set := l.vars[variable]
 	switch {
 	case !set:
-		l.fault(variable, "is not set; set %s", setting.Tag.Get("want"))
-	case isSecret(setting):
-		l.fault(variable, "cannot be used as it is; set %s", setting.Tag.Get("want"))
+		l.fault(variable, "is not set; set %s", want)
+	case isSecret(l.setting(variable)):
+		l.fault(variable, "cannot be used as it is; set %s", want)
 	default:
-		l.fault(variable, "cannot be %.80q; set %s", value, setting.Tag.Get("want"))
+		l.fault(variable, "cannot be %.80q; set %s", value, want)
 	}
 }
 

@@ -231,6 +231,21 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// What the fault of one heartbeat setting says to set fits the other one.
+func TestHeartbeatFaultFitsTheInterval(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ interval, ttl, want string }{
+		{"3s", "", "HEARTBEAT_TTL is not set; set at least four times HEARTBEAT_INTERVAL (12s), up to 60s"},
+		{"2s", "5s", `HEARTBEAT_TTL cannot be "5s"; set at least four times HEARTBEAT_INTERVAL (8s), up to 60s`},
+		{"16s", "", `HEARTBEAT_INTERVAL cannot be "16s"; set a duration from 10ms to 15s, as 2s`}, // and no word of its fourfold
+	} {
+		_, err := config.LoadWorker([]string{"HEARTBEAT_INTERVAL=" + row.interval, "HEARTBEAT_TTL=" + row.ttl})
+		if err == nil || err.Error() != row.want {
+			t.Errorf("every %s for %q: %v\nwant %s", row.interval, row.ttl, err, row.want)
+		}
+	}
+}
+
 func TestProductionAcceptsRealSecrets(t *testing.T) {
 	t.Parallel()
 	_, err := config.LoadAPI(environ(map[string]string{

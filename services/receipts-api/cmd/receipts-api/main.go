@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 	_ "time/tzdata" // the image has no zones
@@ -26,9 +25,11 @@ import (
 
 var version = "dev" // stamped when it is built
 
+const usage = "usage: receipts-api [serve | healthcheck | version]"
+
 func main() {
 	if err := run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "receipts-api:", strings.ReplaceAll(err.Error(), "\n", "; "))
+		fmt.Fprintln(os.Stderr, "receipts-api:", err)
 		os.Exit(1)
 	}
 }
@@ -40,7 +41,10 @@ func run(args, environ []string, out, logs io.Writer) error {
 	}
 	switch {
 	case len(args) > 1:
-		return fmt.Errorf("unexpected argument %q: want serve, healthcheck or version alone", args[1])
+		return fmt.Errorf("unexpected argument %q; %s", args[1], usage)
+	case command == "--help", command == "-h":
+		_, err := fmt.Fprintln(out, usage)
+		return err
 	case command == "serve":
 		return serve(environ, logs)
 	case command == "healthcheck":
@@ -49,14 +53,14 @@ func run(args, environ []string, out, logs io.Writer) error {
 		_, err := fmt.Fprintln(out, version)
 		return err
 	default:
-		return fmt.Errorf("unknown command %q: want serve, healthcheck or version", command)
+		return fmt.Errorf("no such command %q; %s", command, usage)
 	}
 }
 
 func serve(environ []string, logs io.Writer) error {
 	cfg, err := config.LoadAPI(environ)
 	if err != nil {
-		return err
+		return fmt.Errorf("settings:\n%w", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()

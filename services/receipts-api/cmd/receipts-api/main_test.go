@@ -69,17 +69,17 @@ func TestServeUntilTerminated(t *testing.T) {
 	}
 }
 
-func TestFaultsAreOneLine(t *testing.T) {
+func TestFaultsAreALineEach(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name    string
 		environ []string
 		args    []string
-		want    []string
+		want    []string // of each line
 	}{
-		{"settings", []string{"SYNC_QUEUE=urgent"}, nil, []string{"JWT_SECRET", "SYNC_QUEUE"}},
-		{"a command", nil, []string{"server"}, []string{`"server"`}},
-		{"an argument", nil, []string{"serve", "--port"}, []string{`"--port"`}},
+		{"settings", []string{"SYNC_QUEUE=urgent"}, nil, []string{"receipts-api: settings:", "JWT_SECRET", "SYNC_QUEUE"}},
+		{"a command", nil, []string{"server"}, []string{`"server"; ` + usage}},
+		{"an argument", nil, []string{"serve", "--port"}, []string{`"--port"; ` + usage}},
 		{"nobody there", []string{"API_ADDR=127.0.0.1:1"}, []string{"healthcheck"}, []string{"127.0.0.1:1"}},
 		{"no address", []string{"API_ADDR=here"}, []string{"healthcheck"}, []string{"API_ADDR"}},
 	} {
@@ -89,12 +89,13 @@ func TestFaultsAreOneLine(t *testing.T) {
 			var out, faults bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &faults
 			err := cmd.Run()
-			if code := cmd.ProcessState.ExitCode(); code != 1 || out.Len() > 0 || strings.Count(faults.String(), "\n") != 1 {
-				t.Errorf("exit %d (%v), out %q, faults %q", code, err, out.String(), faults.String())
+			lines := strings.Split(strings.TrimSuffix(faults.String(), "\n"), "\n")
+			if code := cmd.ProcessState.ExitCode(); code != 1 || out.Len() > 0 || len(lines) != len(row.want) {
+				t.Fatalf("exit %d (%v), out %q, faults %q", code, err, out.String(), faults.String())
 			}
-			for _, w := range row.want {
-				if !strings.Contains(faults.String(), w) {
-					t.Errorf("faults %q do not name %s", faults.String(), w)
+			for i, w := range row.want {
+				if !strings.Contains(lines[i], w) {
+					t.Errorf("line %q does not name %s", lines[i], w)
 				}
 			}
 		})
@@ -106,6 +107,16 @@ func TestVersion(t *testing.T) {
 	var out bytes.Buffer
 	if err := run([]string{"version"}, nil, &out, nil); err != nil || out.String() != version+"\n" {
 		t.Errorf("version printed %q, %v", out.String(), err)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"--help", "-h"} {
+		var out bytes.Buffer
+		if err := run([]string{flag}, nil, &out, nil); err != nil || out.String() != usage+"\n" {
+			t.Errorf("%s printed %q, %v", flag, out.String(), err)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 
@@ -58,6 +59,31 @@ func readBody(c echo.Context, into any) error {
 		}
 	}
 	return nil
+}
+
+var errNotQuery = problem{
+	status: http.StatusBadRequest, code: "invalid_query",
+	text: "The query of the address is malformed", action: "Within a value, write '%' as %25 and ';' as %3B",
+}
+
+// readQuery reads the request's parameters, each given once and none unknown:
+// whoever sent one that is passed over would take the answer for another.
+func readQuery(c echo.Context, known ...string) (map[string]string, error) {
+	query, err := url.ParseQuery(c.Request().URL.RawQuery)
+	if err != nil {
+		return nil, errNotQuery // without the cause, which shows what was searched for
+	}
+	params := make(map[string]string, len(query))
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		switch {
+		case !slices.Contains(known, name):
+			return nil, unknownField(name)
+		case len(query[name]) > 1:
+			return nil, badField(name, "must be given once")
+		}
+		params[name] = query[name][0]
+	}
+	return params, nil
 }
 
 // unknownField is a 400 that names a field or parameter, of which it shows no

@@ -24,6 +24,10 @@ const (
 	maxBroken     = 100
 )
 
+// tryWrite writes nothing, but does not declare that (no-writes), so that Redis
+// refuses it wherever it refuses writes.
+var tryWrite = redisclient.NewRepeatableScript("#!lua\nreturn 1")
+
 var errDiagnosedTooOften = problem{
 	status: http.StatusTooManyRequests, code: "rate_limited", retryAfter: time.Second,
 	text: "Too many requests for diagnostics", action: "Ask less often",
@@ -132,6 +136,7 @@ func (a *API) diagnose(ctx context.Context) (proto.Diagnostics, error) {
 	if err != nil {
 		return d, err
 	}
+	_, refused := a.Redis.Run(ctx, tryWrite, []string{a.Keys.Workers()})
 	roll, depths, err := standing(ctx, a.Queue, a.Registry)
 	if err != nil {
 		return d, err
@@ -142,7 +147,7 @@ func (a *API) diagnose(ctx context.Context) (proto.Diagnostics, error) {
 	for name, depth := range depths.Queues {
 		d.Queues[name] = queueDiagnostics(depth, depths.Now, roll.Listening(name))
 	}
-	d.CriticalChecks = a.critical(roll)
+	d.CriticalChecks = a.critical(roll, refused)
 	return d, nil
 }
 
@@ -157,22 +162,21 @@ func queueDiagnostics(depth queue.Depth, now time.Time, listening bool) proto.Qu
 	return q
 }
 
-// critical is the verdict: without a worker on these queues no sync is accepted.
-func (a *API) critical(roll registry.Roll) proto.CriticalChecks {
+// critical is the verdict: where Redis refuses to write, or no worker listens to
+// the queue that syncs go to, no sync is accepted.
+func (a *API) critical(roll registry.Roll, refused error) proto.CriticalChecks {
 	checks := proto.CriticalChecks{DefaultQueueHasWorker: roll.Listening(proto.QueueDefault), Status: "OK"}
-	lacking := ""
-	if !checks.DefaultQueueHasWorker {
-		lacking = proto.QueueDefault
-	}
+	listening := roll.Listening(a.settings.SyncQueue)
 	if a.settings.SyncQueue != proto.QueueDefault {
-		listening := roll.Listening(a.settings.SyncQueue)
 		checks.SyncQueueHasWorker = &listening
-		if !listening {
-			lacking = a.settings.SyncQueue
-		}
 	}
-	if lacking != "" {
-		checks.Status = "ERROR: no live worker listens to '" + lacking + "': start receipts-worker, or correct its WORKER_QUEUES"
+	switch {
+	case errors.Is(refused, redisclient.ErrFull):
+		checks.Status = "ERROR: Redis has no memory left: give it more (maxmemory), or remove old data"
+	case refused != nil:
+		checks.Status = "ERROR: Redis takes no writes: its log says why"
+	case !listening:
+		checks.Status = "ERROR: no live worker listens to '" + a.settings.SyncQueue + "': start receipts-worker, or correct its WORKER_QUEUES"
 	}
 	return checks
 }

@@ -152,14 +152,42 @@ func TestInvariants(t *testing.T) {
 
 func TestDiagnosticsOfAnotherSyncQueue(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "SYNC_QUEUE=high").ready()
-	s.worker("default")
-	_, d := s.diagnose()
-	no := false
-	diff(t, "checks", d.CriticalChecks, proto.CriticalChecks{
-		DefaultQueueHasWorker: true, SyncQueueHasWorker: &no,
-		Status: "ERROR: no live worker listens to 'high': start receipts-worker, or correct its WORKER_QUEUES",
-	})
+	yes, no := true, false
+	for _, row := range []struct {
+		queue, listened string
+		want            proto.CriticalChecks
+	}{
+		{"low", "low", proto.CriticalChecks{SyncQueueHasWorker: &yes, Status: "OK"}},
+		{"high", "default", proto.CriticalChecks{
+			DefaultQueueHasWorker: true, SyncQueueHasWorker: &no,
+			Status: "ERROR: no live worker listens to 'high': start receipts-worker, or correct its WORKER_QUEUES",
+		}},
+	} {
+		s := serve(t, "SYNC_QUEUE="+row.queue).ready()
+		s.worker(row.listened)
+		_, d := s.diagnose()
+		diff(t, row.queue+" with a worker on "+row.listened, d.CriticalChecks, row.want)
+	}
+}
+
+func TestDiagnosticsOfARedisThatRefusesWrites(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name, setting, status string
+	}{
+		{"full", "maxmemory", "ERROR: Redis has no memory left: give it more (maxmemory), or remove old data"},
+		{"without its replicas", "min-replicas-to-write", "ERROR: Redis takes no writes: its log says why"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			s := serveOn(t, redistest.Start(t, "--"+row.setting, "1").URL()).ready()
+			status, d := s.diagnose()
+			if status != 200 || !d.Redis.Available {
+				t.Errorf("%d %+v", status, d.Redis)
+			}
+			diff(t, "checks", d.CriticalChecks, proto.CriticalChecks{Status: row.status})
+		})
+	}
 }
 
 func TestDiagnosticsWithoutRedis(t *testing.T) {

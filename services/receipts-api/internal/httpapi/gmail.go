@@ -77,7 +77,11 @@ func gmailProblem(err error) error {
 // startOAuth answers where at Google the browser goes to allow access, and
 // binds what comes back to this browser, so that the callback needs no token.
 func (a *API) startOAuth(c echo.Context) error {
-	confirm := c.QueryParam("confirm")
+	params, err := readQuery(c, "confirm")
+	if err != nil {
+		return err
+	}
+	confirm := params["confirm"]
 	if confirm != "" && confirm != "new_mailbox" {
 		return badField("confirm", "must be new_mailbox, or not be there")
 	}

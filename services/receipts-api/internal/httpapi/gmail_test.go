@@ -252,6 +252,18 @@ func TestDisconnectCancelsTheSync(t *testing.T) {
 	}
 }
 
+func TestStartTakesNoOtherParameters(t *testing.T) {
+	t.Parallel()
+	s, _ := connectable(t)
+	for _, row := range []struct{ query, want string }{
+		{"confrim=new_mailbox", problemBody("Unknown field 'confrim'", "Leave 'confrim' out, or correct its name", "unknown_field")},
+		{"confirm=all", problemBody("Field 'confirm' must be new_mailbox, or not be there", "Correct 'confirm' and send the request again", "invalid_field")},
+		{"confirm=new_mailbox;x=1", malformedQuery},
+	} {
+		s.do(http.MethodGet, "/api/gmail/oauth/start?"+row.query, "", s.owner()).want(t, 400, row.want)
+	}
+}
+
 func TestConnectWithoutRedis(t *testing.T) {
 	t.Parallel()
 	s, _ := connectable(t)

@@ -31,6 +31,7 @@ import (
 	"github.com/prosaas/receipts/pkg/redisclient"
 	"github.com/prosaas/receipts/pkg/registry"
 	"github.com/prosaas/receipts/proto"
+	"github.com/prosaas/receipts/services/receipts-api/internal/page"
 )
 
 // Parts are what the API is made of. All are required.
@@ -42,7 +43,7 @@ type Parts struct {
 	Receipts   *receiptstore.Store
 	Connection *connection.Keeper
 	Verifier   *auth.Verifier
-	Page       http.Handler // what is not the API's own: pages and their assets
+	Page       *page.Page
 	Metrics    prometheus.Registerer
 	Logger     *slog.Logger
 	Version    string

@@ -32,6 +32,7 @@ import (
 	"github.com/prosaas/receipts/pkg/redistest"
 	"github.com/prosaas/receipts/pkg/registry"
 	"github.com/prosaas/receipts/proto"
+	"github.com/prosaas/receipts/services/receipts-api/internal/page"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -84,6 +85,10 @@ func serveOn(t *testing.T, redisURL string, settings ...string) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pages, err := page.New(page.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	keys := proto.MustKeys(cfg.QueuePrefix)
 	s := &service{
 		T: t, redis: redis, keys: keys, queue: queue.New(redis, keys), registry: registry.New(redis, keys),
@@ -93,7 +98,7 @@ func serveOn(t *testing.T, redisURL string, settings ...string) *service {
 		Redis: redis, Keys: keys, Queue: s.queue, Registry: s.registry, Receipts: s.receipts,
 		Connection: connection.New(redis, keys, connection.OAuth{}, sealer, connection.Options{}),
 		Verifier:   auth.NewSecretVerifier([]byte(testSecret), auth.Options{}),
-		Page:       http.NotFoundHandler(), Metrics: s.metrics, Logger: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "v1.2.3",
+		Page:       pages, Metrics: s.metrics, Logger: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "v1.2.3",
 	}, Options{})
 	server := httptest.NewServer(s.api)
 	s.url, s.client = server.URL, server.Client()

@@ -33,13 +33,16 @@ func (a *API) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		a.counts.request(routeOf(c), r.Method, status, took, c.Response().Header().Get(echo.HeaderContentType) == eventStream)
 		attrs := []slog.Attr{
 			slog.String(logging.KeyRequestID, requestID(c)), slog.String("method", r.Method), slog.String("route", routeOf(c)),
-			slog.Int("status", status), slog.Duration(logging.KeyDuration, took), slog.String("remote_ip", c.RealIP()),
+			slog.Int("status", status), slog.String(logging.KeyDuration, took.Round(time.Microsecond).String()), slog.String("remote_ip", c.RealIP()),
 		}
 		if p, ok := signedIn(c); ok {
 			attrs = append(attrs, slog.String(logging.KeyBusinessID, p.BusinessID))
 		}
 		level := slog.LevelDebug
-		if status >= http.StatusInternalServerError {
+		switch {
+		case status == http.StatusServiceUnavailable: // no fault of this service, and it passes
+			level = slog.LevelWarn
+		case status >= http.StatusInternalServerError:
 			level = slog.LevelError
 		}
 		if err != nil {

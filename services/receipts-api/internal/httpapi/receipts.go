@@ -3,7 +3,6 @@ package httpapi
 import (
 	"maps"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,7 +17,11 @@ import (
 
 // listReceipts ⑧ answers one page of what the syncs brought in.
 func (a *API) listReceipts(c echo.Context) error {
-	filter, err := filterOf(c.QueryParams(), a.settings.DefaultTimeZone)
+	params, err := readQuery(c, slices.Collect(maps.Keys(receiptParams))...)
+	if err != nil {
+		return err
+	}
+	filter, err := filterOf(params, a.settings.DefaultTimeZone)
 	if err != nil {
 		return err
 	}
@@ -125,21 +128,14 @@ var listedTypes = []proto.ReceiptType{
 }
 
 // filterOf reads the parameters of a list. An empty one counts as not given, as
-// forms send it; an unknown one is a fault, since its filter would be missing.
-func filterOf(query url.Values, zone *time.Location) (receiptstore.Filter, error) {
+// forms send it.
+func filterOf(params map[string]string, zone *time.Location) (receiptstore.Filter, error) {
 	var f receiptstore.Filter
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		values := query[name]
-		read, known := receiptParams[name]
-		switch {
-		case !known:
-			return f, unknownField(name)
-		case len(values) > 1:
-			return f, badField(name, "must be given once")
-		case values[0] == "":
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		if params[name] == "" {
 			continue
 		}
-		if must := read(&f, values[0], zone); must != "" {
+		if must := receiptParams[name](&f, params[name], zone); must != "" {
 			return f, badField(name, must)
 		}
 	}

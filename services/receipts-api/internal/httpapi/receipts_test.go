@@ -129,6 +129,9 @@ func TestReceipt(t *testing.T) {
 	s.do("GET", "/api/receipts", "", stranger).want(t, 200, `{"success":true,"items":[],"next_cursor":null}`)
 }
 
+var malformedQuery = problemBody("The query of the address is malformed",
+	"Within a value, write '%' as %25 and ';' as %3B", "invalid_query")
+
 func TestBadReceiptFilters(t *testing.T) {
 	t.Parallel()
 	s := serve(t).ready()
@@ -152,6 +155,9 @@ func TestBadReceiptFilters(t *testing.T) {
 			s.do("GET", "/api/receipts?"+row.query, "").want(t, 400,
 				problemBody("Field '"+row.name+"' "+row.must, "Correct '"+row.name+"' and send the request again", "invalid_field"))
 		})
+	}
+	for _, query := range []string{"%zz=1", "a;b=1", "limit=5;x=1", "q=100%"} {
+		s.do("GET", "/api/receipts?"+query, "").want(t, 400, malformedQuery)
 	}
 	s.do("GET", "/api/receipts?min_amout=3", "").want(t, 400,
 		problemBody("Unknown field 'min_amout'", "Leave 'min_amout' out, or correct its name", "unknown_field"))

@@ -56,10 +56,32 @@ func (a *API) router() http.Handler {
 	e.IPExtractor = clientIP(a.settings.TrustedProxies)
 	e.Use(a.observe, a.secure, recovered, a.sameOrigin)
 	for _, r := range a.routes() {
-		e.Add(r.method, r.path, a.admit(r.need, r.handle))
+		handle := a.admit(r.need, r.handle)
+		e.Add(r.method, r.path, handle)
+		if r.isRead() {
+			e.HEAD(r.path, handle)
+		}
 	}
 	for _, path := range []string{"/", "/signin", "/assets/:name"} {
-		e.GET(path, echo.WrapHandler(a.Page))
+		e.Match([]string{http.MethodGet, http.MethodHead}, path, a.page)
 	}
 	return e
+}
+
+// isRead tells whether HEAD may go the way of GET. Connecting changes what is
+// kept, and a stream would go on where nobody reads it.
+func (r route) isRead() bool {
+	switch r.path {
+	case "/api/gmail/oauth/start", "/api/gmail/oauth/callback", "/api/receipts/sync/:job_id/events":
+		return false
+	}
+	return r.method == http.MethodGet
+}
+
+func (a *API) page(c echo.Context) error {
+	if !a.Page.Has(c.Request()) {
+		return echo.ErrNotFound
+	}
+	a.Page.ServeHTTP(c.Response(), c.Request())
+	return nil
 }

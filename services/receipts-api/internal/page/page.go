@@ -46,7 +46,9 @@ func New(opts Options) (*Page, error) {
 		return nil, err
 	}
 	p := &Page{mux: http.NewServeMux()}
-	p.mux.Handle("GET /assets/{name}", assets)
+	for name, asset := range assets {
+		p.mux.Handle("GET /assets/"+name, asset)
+	}
 	for pattern, name := range map[string]string{"GET /{$}": "index.html", "GET /signin": "signin.html"} {
 		translated, err := translate(name, assets, opts)
 		if err != nil {
@@ -55,6 +57,12 @@ func New(opts Options) (*Page, error) {
 		p.mux.Handle(pattern, translated)
 	}
 	return p, nil
+}
+
+// Has tells whether there is a page or an asset at the request's path.
+func (p *Page) Has(r *http.Request) bool {
+	_, pattern := p.mux.Handler(r)
+	return pattern != ""
 }
 
 // ServeHTTP answers with headers that every page and asset has.
@@ -91,6 +99,15 @@ func (f file) serve(w http.ResponseWriter, r *http.Request, caching string) {
 	_, _ = w.Write(f.body) // a client that went away needs no answer
 }
 
+// ServeHTTP keeps an asset for a year where its address names this version.
+func (f file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	caching := "no-cache"
+	if r.URL.Query().Get("v") == f.hash {
+		caching = "public, max-age=31536000, immutable"
+	}
+	f.serve(w, r, caching)
+}
+
 // assets are the files under /assets/, by name.
 type assets map[string]file
 
@@ -118,20 +135,6 @@ func (a assets) url(name string) (string, error) {
 		return "", fmt.Errorf("no asset %s", name)
 	}
 	return "/assets/" + name + "?v=" + f.hash, nil
-}
-
-// ServeHTTP keeps an asset for a year where its address names this version.
-func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f, ok := a[r.PathValue("name")]
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
-	caching := "no-cache"
-	if r.URL.Query().Get("v") == f.hash {
-		caching = "public, max-age=31536000, immutable"
-	}
-	f.serve(w, r, caching)
 }
 
 func (t translations) ServeHTTP(w http.ResponseWriter, r *http.Request) {

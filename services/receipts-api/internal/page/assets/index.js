@@ -432,9 +432,8 @@ function row(receipt) {
   const tr = document.createElement("tr");
   tr.setAttribute("role", "row");
   const review = receipt.status === "pending_review" || receipt.needs_review;
-  const issued = receipt.issued_on ? calendarDay.format(new Date(receipt.issued_on)) : day.format(new Date(receipt.received_at));
   tr.append(
-    cell("date", isolated(issued)),
+    cell("date", dates(receipt)),
     cell("vendor", isolated(receipt.vendor.name || receipt.vendor.domain || say("unknown"))),
     cell("type", document.createTextNode(say(`type.${receipt.type}`))),
     cell("number", isolated(receipt.number ?? "", "ltr")),
@@ -442,6 +441,21 @@ function row(receipt) {
     cell("status", badge(review && receipt.status !== "rejected" ? "pending_review" : receipt.status)),
   );
   return tr;
+}
+
+// dates are the day that the list is sorted by, when the mail came, and the day
+// on the receipt itself where that is another.
+function dates(receipt) {
+  const received = day.format(new Date(receipt.received_at));
+  const issued = receipt.issued_on && calendarDay.format(new Date(receipt.issued_on));
+  const both = document.createDocumentFragment();
+  both.append(isolated(received));
+  if (issued && issued !== received) {
+    const small = document.createElement("small");
+    small.textContent = say("receipts.issued", { date: issued });
+    both.append(small);
+  }
+  return both;
 }
 
 function cell(name, content) {
