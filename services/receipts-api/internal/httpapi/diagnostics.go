@@ -24,9 +24,9 @@ const (
 	maxBroken     = 100
 )
 
-// tryWrite writes nothing, but does not declare that (no-writes), so that Redis
-// refuses it wherever it refuses writes.
-var tryWrite = redisclient.NewRepeatableScript("#!lua\nreturn 1")
+// tryWrite overwrites nothing with nothing: a write that changes no byte, and
+// that Redis refuses wherever it refuses writes.
+var tryWrite = redisclient.NewRepeatableScript(`return redis.call('SETRANGE', KEYS[1], 0, '')`)
 
 var errDiagnosedTooOften = problem{
 	status: http.StatusTooManyRequests, code: "rate_limited", retryAfter: time.Second,
@@ -136,7 +136,7 @@ func (a *API) diagnose(ctx context.Context) (proto.Diagnostics, error) {
 	if err != nil {
 		return d, err
 	}
-	_, refused := a.Redis.Run(ctx, tryWrite, []string{a.Keys.Workers()})
+	_, refused := a.Redis.Run(ctx, tryWrite, []string{a.Keys.Lease()})
 	roll, depths, err := standing(ctx, a.Queue, a.Registry)
 	if err != nil {
 		return d, err
