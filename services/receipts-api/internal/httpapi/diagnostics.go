@@ -24,9 +24,9 @@ const (
 	maxBroken     = 100
 )
 
-// tryWrite overwrites nothing with nothing: a write that changes no byte, and
-// that Redis refuses wherever it refuses writes.
-var tryWrite = redisclient.NewRepeatableScript(`return redis.call('SETRANGE', KEYS[1], 0, '')`)
+// tryWrite pushes to a list that is not there, which changes nothing, and which
+// Redis refuses wherever it refuses writes.
+var tryWrite = redisclient.NewRepeatableScript(`return redis.call('LPUSHX', KEYS[1], '1')`)
 
 var errDiagnosedTooOften = problem{
 	status: http.StatusTooManyRequests, code: "rate_limited", retryAfter: time.Second,
@@ -136,7 +136,7 @@ func (a *API) diagnose(ctx context.Context) (proto.Diagnostics, error) {
 	if err != nil {
 		return d, err
 	}
-	_, refused := a.Redis.Run(ctx, tryWrite, []string{a.Keys.Lease()})
+	_, refused := a.Redis.Run(ctx, tryWrite, []string{a.Keys.Wake("none")})
 	roll, depths, err := standing(ctx, a.Queue, a.Registry)
 	if err != nil {
 		return d, err
