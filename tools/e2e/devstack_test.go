@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -19,9 +20,15 @@ var (
 	operatorsKey = regexp.MustCompile(`X-Diagnostic-Key: ([^'\s]+)`)
 )
 
+// oneStarts: devstack takes the first free port of a row, and two that look at
+// the same instant would take the same.
+var oneStarts sync.Mutex
+
 // startDevstack starts it and answers, as a client, whom its link signs in.
 func startDevstack(t *testing.T, environ []string, args ...string) (*process, *client) {
 	t.Helper()
+	oneStarts.Lock()
+	defer oneStarts.Unlock()
 	p := launch(t, "devstack", environ, args...)
 	found := signInLink.FindStringSubmatch(p.awaitLine("a sign-in link", signInLink.MatchString))
 	c := (&api{process: p, url: found[1]}).as("demo")
