@@ -62,8 +62,16 @@ var (
 	unitAfter      = regexp.MustCompile(`^\s?(?i)(kg|km|mi|miles|min|mins|minutes|hours?|hrs?|days?|gb|mb|tb|kwh|pcs|items?|nights?|pts|points|miles|x|am|pm|stars?|units?|pages?|seats?|people|guests?|adults?|years?|months?|weeks?|ק"מ|דקות|שעות|ימים|יחידות|פריטים|נקודות|קוט"ש)(?:$|[^\p{L}])`)
 )
 
+// A mail may be one long line of numbers: whatever stands beside a number is
+// looked at no farther than the longest pattern above reaches, or reading would
+// cost the square of the line's length.
 const (
 	maxAmountsPerCell = 12
+	maxNumbersPerCell = 200  // looked at, amounts or not
+	maxNumbers        = 2000 // of one document
+	maxBefore         = 24   // bytes before a number
+	maxAfter          = 64   // and after it
+	maxNumber         = 40   // bytes of one; more is no money
 	digits            = "0123456789"
 )
 
@@ -71,19 +79,25 @@ const (
 // dates, times, numbers with units, and digits that are part of a longer code
 // or telephone number are none.
 func readAmounts(cell string) []amount {
+	looked := 0
+	return scanAmounts(cell, &looked)
+}
+
+// scanAmounts adds to looked the numbers it looked at, and stops where that
+// passes the bound of a document.
+func scanAmounts(cell string, looked *int) []amount {
 	var found []amount
-	for at := 0; at < len(cell) && len(found) < maxAmountsPerCell; {
+	most := min(*looked+maxNumbersPerCell, maxNumbers)
+	for at := 0; at < len(cell) && len(found) < maxAmountsPerCell && *looked < most; *looked++ {
 		digit := strings.IndexAny(cell[at:], digits)
 		if digit < 0 {
 			break
 		}
 		start := at + digit
-		end := start + len(number.FindString(cell[start:]))
-		if gap := spaceBeforePoint.FindStringIndex(cell[start:end]); gap != nil {
-			end = start + gap[0]
-		}
-		if indian := indianNumber.FindStringIndex(cell[start:]); indian != nil {
-			end = start + indian[1]
+		end := endOfNumber(cell, start)
+		if end-start > maxNumber {
+			at = len(cell) - len(strings.TrimLeft(cell[end:], digits+" ,.'"))
+			continue
 		}
 		at = end
 		if a, ok := readAmount(cell, start, end); ok {
@@ -97,6 +111,19 @@ func readAmounts(cell string) []amount {
 		}
 	}
 	return found
+}
+
+// endOfNumber is where the number ends that begins at start.
+func endOfNumber(cell string, start int) int {
+	rest := leading(cell[start:], maxAfter)
+	end := len(number.FindString(rest))
+	if gap := spaceBeforePoint.FindStringIndex(rest[:end]); gap != nil {
+		end = gap[0]
+	}
+	if indian := indianNumber.FindStringIndex(rest); indian != nil {
+		end = indian[1]
+	}
+	return start + end
 }
 
 // endOfCode skips the rest of a code, date or telephone number whose first
@@ -113,26 +140,36 @@ func endOfCode(cell string, end int) int {
 }
 
 func readAmount(cell string, start, end int) (amount, bool) {
-	before, after := cell[:start], cell[end:]
+	before, after := trailing(cell[:start], maxBefore), leading(cell[end:], maxAfter)
 	a := amount{start: start, end: end}
 
-	if strings.HasSuffix(before, "%") || percentAfter.MatchString(after) || unitAfter.MatchString(after) {
+	// Most numbers are no money, and one look at their neighbours tells without
+	// the patterns: a unit begins with a letter, a currency with a letter or a sign.
+	last, _ := utf8.DecodeLastRuneInString(strings.TrimRight(before, " -"))
+	next, _ := utf8.DecodeRuneInString(strings.TrimLeft(after, " "))
+	wordFollows := unicode.In(next, unicode.Letter, unicode.Sc)
+
+	if strings.HasSuffix(before, "%") || percentAfter.MatchString(after) || wordFollows && unitAfter.MatchString(after) {
 		return amount{}, false
 	}
-	if m := currencyBefore.FindStringSubmatchIndex(before); m != nil {
-		word := before[m[2]:m[3]]
-		if c, ok := currencyOf(word); ok && !letterBefore(before[:m[2]], word) {
-			a.currency, a.start = c, m[2]
+	if unicode.In(last, unicode.Letter, unicode.Sc) || last == '.' {
+		if m := currencyBefore.FindStringSubmatchIndex(before); m != nil {
+			word := before[m[2]:m[3]]
+			if c, ok := currencyOf(word); ok && !letterBefore(before[:m[2]], word) {
+				a.currency, a.start = c, start-len(before)+m[2]
+			}
 		}
 	}
-	if m := currencyAfter.FindStringSubmatchIndex(after); m != nil {
-		word := after[m[2]:m[3]]
-		if c, ok := currencyOf(word); ok && !letterAfter(after[m[3]:], word) {
-			// "$12.00 USD": the word says which dollar.
-			if a.currency == "" || a.currency == signDollar || a.currency == signYen || a.currency == signKrone {
-				a.currency = c
+	if wordFollows {
+		if m := currencyAfter.FindStringSubmatchIndex(after); m != nil {
+			word := after[m[2]:m[3]]
+			if c, ok := currencyOf(word); ok && !letterAfter(after[m[3]:], word) {
+				// "$12.00 USD": the word says which dollar.
+				if a.currency == "" || a.currency == signDollar || a.currency == signYen || a.currency == signKrone {
+					a.currency = c
+				}
+				a.end = end + m[3]
 			}
-			a.end = end + m[3]
 		}
 	}
 	if a.start == start && !freeBefore(before) || a.end == end && !freeAfter(after) {
@@ -145,7 +182,7 @@ func readAmount(cell string, start, end int) (amount, bool) {
 	if a.currency == "" && !a.decimals && besideMonth(before, after) {
 		return amount{}, false
 	}
-	if sign, width := signBefore(cell[:a.start], cell[a.start:start]); sign {
+	if sign, width := signBefore(trailing(cell[:a.start], maxBefore), cell[a.start:start]); sign {
 		a.value, a.start = a.value.Neg(), a.start-width
 	} else if strings.HasPrefix(cell[a.end:], ")") && strings.HasSuffix(cell[:a.start], "(") && a.currency != "" && a.start == 1 {
 		a.value = a.value.Neg() // bookkeeping's (12.00)
@@ -286,6 +323,9 @@ func holdsMoney(cell string) bool {
 
 // loneAmount reads a cell that holds an amount and no words.
 func loneAmount(cell string) (amount, bool) {
+	if len(cell) > 2*maxAfter {
+		return amount{}, false
+	}
 	found := readAmounts(cell)
 	if len(found) != 1 {
 		return amount{}, false

@@ -65,13 +65,14 @@ func currenciesOf(m *message, doc document) *currencies {
 	var b strings.Builder
 	b.WriteString(m.subject + " " + m.from.domain + " ")
 	seen := map[string]bool{}
+	looked := 0
 	for _, l := range doc.lines {
 		if b.Len() > maxCurrencyText {
 			break
 		}
 		for _, c := range l.cells {
 			b.WriteString(c + " ")
-			for _, a := range readAmounts(c) {
+			for _, a := range scanAmounts(c, &looked) {
 				if a.currency != "" {
 					seen[a.currency] = true
 				}

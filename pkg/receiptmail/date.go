@@ -60,6 +60,7 @@ func readDate(m *message, doc document, lines []line) (foundDate, bool) {
 	var best foundDate
 	for i, l := range lines {
 		for j, cell := range l.cells {
+			cell = clip(cell, maxSentence)
 			day, ok := parseDate(cell, order, m.received)
 			if !ok || !m.received.IsZero() && (day.After(m.received.Add(newestDocument)) || day.Before(m.received.Add(-oldestDocument))) {
 				continue

@@ -38,7 +38,8 @@ type evidence struct {
 
 const (
 	openingLines = 25
-	maxEvidence  = 64 << 10
+	maxEvidence  = 32 << 10 // bytes
+	maxOpening   = 8 << 10
 )
 
 func gather(m *message, found []finding) *evidence {
@@ -57,7 +58,7 @@ func gather(m *message, found []finding) *evidence {
 		}
 		all.WriteString(t + "\n")
 	}
-	e.body, e.all = opening.String(), all.String()
+	e.body, e.all = leading(opening.String(), maxOpening), all.String()
 	return e
 }
 

@@ -8,10 +8,7 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-const (
-	maxLines     = 20_000
-	maxNodeDepth = 512 // as deep as the parser of x/net/html goes
-)
+const maxNodeDepth = 512 // as deep as the parser of x/net/html goes
 
 // markup is what a document says to machines.
 type markup struct {
@@ -38,7 +35,7 @@ func layHTML(source string) ([]line, markup) {
 // layTokens is for what cannot be parsed: all its text, a line for each piece.
 func layTokens(source string) []line {
 	f := &flow{}
-	z := html.NewTokenizer(strings.NewReader(source[:min(len(source), maxTextBytes)]))
+	z := html.NewTokenizer(strings.NewReader(source))
 	hidden := false
 	for {
 		switch z.Next() {
@@ -79,8 +76,10 @@ type flow struct {
 }
 
 func (f *flow) end() {
-	if s := normalise(f.open.String()); s != "" && len(f.lines) < maxLines {
-		f.lines = append(f.lines, line{cells: []string{s}})
+	if len(f.lines) < maxLines {
+		if s := normalise(f.open.String()); s != "" {
+			f.lines = append(f.lines, line{cells: []string{s}})
+		}
 	}
 	f.open.Reset()
 }
@@ -174,7 +173,7 @@ func (w *walker) superscript(n *html.Node, f *flow, st style, depth int) {
 	inner := &flow{}
 	w.children(n, inner, st, depth)
 	s := strings.TrimSpace(inner.open.String())
-	if len(s) == 2 && strings.Trim(s, "0123456789") == "" && trailingWhole.MatchString(f.open.String()) {
+	if len(s) == 2 && strings.Trim(s, "0123456789") == "" && trailingWhole.MatchString(trailing(f.open.String(), maxAfter)) {
 		s = "." + s
 	} else if s != "" {
 		s = " " + s

@@ -76,17 +76,18 @@ const (
 	sureColumn   = 0.65 // at the head of its column
 	sureAfter    = 0.6  // behind it, in the same cell
 
-	maxReadings = 2000
+	maxReadings = 1000 // of one document
 )
 
 func readLabelled(lines []line, money *currencies) []reading {
 	var found []reading
+	looked := 0
 	for i, l := range lines {
 		for j, cell := range l.cells {
-			if len(found) >= maxReadings {
+			if len(found) >= maxReadings || looked >= maxNumbers {
 				return found
 			}
-			amounts := readAmounts(cell)
+			amounts := scanAmounts(cell, &looked)
 			from := 0
 			for k, a := range amounts {
 				r, ok := labelOf(lines, i, j, from, k, a, len(amounts))

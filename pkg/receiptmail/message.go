@@ -18,11 +18,13 @@ import (
 
 // Bounds on what is looked at. What lies beyond is left out, and the rest read.
 const (
-	maxParts      = 10_000  // of one message and what is nested in it
-	maxMultiparts = 20      // containers, so they nest no deeper: enmime reads each byte once a level
-	maxDepth      = 20      // of messages inside messages
-	maxHTMLBytes  = 8 << 20 // of one part, markup included: style sheets before the amount run long
-	maxTextBytes  = 2 << 20 // of one part, as text
+	maxParts      = 10_000    // of one message and what is nested in it
+	maxMultiparts = 20        // containers, so they nest no deeper: enmime reads each byte once a level
+	maxDepth      = 20        // of messages inside messages
+	maxHTMLBytes  = 8 << 20   // of one part, markup included: style sheets before the amount run long
+	maxTextBytes  = 256 << 10 // of one part as text, and of all that is looked at
+	maxLines      = 3000      // of one part, and of all that is looked at
+	maxHeader     = 1000      // characters of a header
 	maxDocuments  = 20
 )
 
@@ -71,6 +73,10 @@ func parseMessage(raw []byte, received time.Time) (*message, error) {
 	p.walk(root, 0)
 	if len(m.docs) == 0 && len(m.files) == 0 {
 		p.addText(&enmime.Part{ContentType: "text/plain", Content: bodyOf(raw)})
+	}
+	m.bound()
+	for _, doc := range m.docs {
+		turnVisual(doc.lines)
 	}
 	m.readForwarded()
 	return m, nil
@@ -155,8 +161,8 @@ func (p *parser) mediaType(value string) (string, map[string]string, []string, e
 }
 
 func (m *message) readHeader(h textproto.MIMEHeader) {
-	m.subject = normalise(decodeHeader(h.Get("Subject")))
-	m.from = parseSender(h.Get("From"))
+	m.subject = clip(normalise(decodeHeader(h.Get("Subject"))), maxHeader)
+	m.from = parseSender(leading(h.Get("From"), 4*maxHeader))
 	m.bulk = h.Get("List-Unsubscribe") != "" || h.Get("List-Id") != "" || strings.EqualFold(h.Get("Precedence"), "bulk") || strings.EqualFold(h.Get("Precedence"), "list")
 }
 
@@ -171,7 +177,7 @@ func parseSender(value string) sender {
 	} else {
 		s.name = decodeHeader(value)
 	}
-	s.name = strings.Trim(normalise(s.name), `"' `)
+	s.name = strings.Trim(clip(normalise(s.name), maxHeader), `"' `)
 	s.address = strings.ToLower(strings.TrimSpace(s.address))
 	if i := strings.LastIndexByte(s.address, '@'); i >= 0 {
 		s.domain = strings.Trim(s.address[i+1:], ". ")
@@ -264,9 +270,8 @@ func (p *parser) addText(part *enmime.Part) {
 		doc.kind = "html"
 		doc.lines, doc.markup = layHTML(text)
 	} else {
-		doc.lines = layText(text[:min(len(text), maxTextBytes)])
+		doc.lines = layText(leading(text, maxTextBytes))
 	}
-	turnVisual(doc.lines)
 	if len(doc.lines) > 0 || doc.markup.found() {
 		p.message.docs = append(p.message.docs, doc)
 	}

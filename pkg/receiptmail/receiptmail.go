@@ -113,8 +113,9 @@ func Read(raw []byte, received time.Time) (Result, error) {
 	if !result.Decision.Receipt {
 		return result, nil
 	}
+	vendor, from := vendorOf(m)
 	for _, p := range groupPurchases(m, found) {
-		result.Receipts = append(result.Receipts, receiptOf(m, p))
+		result.Receipts = append(result.Receipts, receiptOf(m, p, vendor, from))
 	}
 	return result, nil
 }
@@ -178,7 +179,9 @@ func surest(found []finding, name field) (best finding, ok bool) {
 	return best, ok
 }
 
-func receiptOf(m *message, g group) Receipt {
+// receiptOf takes the surest of what was found; vendor, with the reason from, is
+// who sold unless a finding tells it.
+func receiptOf(m *message, g group, vendor proto.Vendor, from proto.Field) Receipt {
 	r := Receipt{Origin: g.origin, Ordinal: g.ordinal}
 	r.Fields = map[string]proto.Field{}
 	r.LineItems = []proto.LineItem{}
@@ -199,7 +202,6 @@ func receiptOf(m *message, g group) Receipt {
 	r.Tax, r.Subtotal = take(fieldTax), take(fieldSubtotal)
 	r.Number, r.OrderID, r.IssuedOn = take(fieldNumber), take(fieldOrderID), take(fieldIssuedOn)
 
-	vendor, from := vendorOf(m)
 	if name := take(fieldVendor); name != nil {
 		vendor.Name = *name
 	} else if vendor != (proto.Vendor{}) {

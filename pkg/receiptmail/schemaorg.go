@@ -30,7 +30,7 @@ func (schemaOrg) read(m *message) []finding {
 	for _, doc := range m.docs {
 		for _, t := range slices.Concat(jsonThings(doc.markup.jsonLD), microdataThings(doc.markup.items)) {
 			found := t.findings(doc.origin, ordinal)
-			if key := keyOf(found); len(found) > 0 && !seen[key] {
+			if key := keyOf(found); len(found) > 0 && !seen[key] && ordinal < maxThings {
 				seen[key] = true
 				all = append(all, found...)
 				ordinal++

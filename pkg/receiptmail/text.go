@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -38,6 +39,68 @@ func normalise(s string) string {
 }
 
 var textColumns = regexp.MustCompile(`\t+| {3,}|\s*\|\s*|\s*(?:\.{3,}|…+|_{3,})\s*`)
+
+// Bounds on one line. Few mails come near them: a paragraph that does is read
+// as several lines, a row as its first cells.
+const (
+	maxCell  = 2000 // bytes
+	maxCells = 30
+)
+
+// bound cuts the message down to as many lines, and as much text, as is looked
+// at: all that is read of it later costs a bounded time. HTML counts first, as
+// it is read first.
+func (m *message) bound() {
+	left, text := maxLines, maxTextBytes
+	for _, kind := range []string{"html", "text"} {
+		for i := range m.docs {
+			if doc := &m.docs[i]; doc.kind == kind {
+				doc.lines = boundLines(doc.lines, &left, &text)
+			}
+		}
+	}
+}
+
+// boundLines takes from lines what left and text, in lines and bytes, allow.
+func boundLines(lines []line, left, text *int) []line {
+	var kept []line
+	for _, l := range lines {
+		if len(l.cells) > 1 {
+			l.cells = l.cells[:min(len(l.cells), maxCells)]
+			for i, c := range l.cells {
+				l.cells[i] = leading(c, maxCell)
+			}
+		}
+		for rest := l.cells; len(rest) > 0; {
+			take := rest
+			if rest = nil; len(take) == 1 && len(take[0]) > maxCell {
+				first, more := breakCell(take[0])
+				take = []string{first}
+				if more != "" {
+					rest = []string{more}
+				}
+			}
+			for _, c := range take {
+				*text -= len(c)
+			}
+			if *left--; *left < 0 || *text < 0 {
+				return kept
+			}
+			kept = append(kept, line{take})
+		}
+	}
+	return kept
+}
+
+// breakCell breaks running text that is too long for a cell, between words if
+// it has any.
+func breakCell(s string) (first, rest string) {
+	first = leading(s, maxCell)
+	if i := strings.LastIndexByte(first, ' '); i > 0 {
+		first = first[:i]
+	}
+	return first, strings.TrimLeft(s[len(first):], " ")
+}
 
 // layText lays out plain text. Columns are told by runs of spaces, tabs, bars
 // and leaders; marks of quotation are cut off.
@@ -125,9 +188,33 @@ func hasLetter(s string) bool { return strings.IndexFunc(s, unicode.IsLetter) >=
 
 // clip cuts s to n characters.
 func clip(s string, n int) string {
+	for i := range s {
+		if n--; n < 0 {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+// leading is the beginning of s, of at most n bytes and whole characters.
+func leading(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	r := []rune(s)
-	return string(r[:min(len(r), n)])
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// trailing is the end of s, of at most n bytes and whole characters.
+func trailing(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	i := len(s) - n
+	for i < len(s) && !utf8.RuneStart(s[i]) {
+		i++
+	}
+	return s[i:]
 }

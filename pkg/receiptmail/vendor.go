@@ -35,6 +35,9 @@ var statedSellers = []*regexp.Regexp{
 }
 
 var (
+	// "Receipt for order 94107-334" names what was bought, not who sold it.
+	documentName = regexp.MustCompile(`(?i)^(?:(?:your |the )?(?:tax )?(?:order|invoice|receipt|purchase|payment|booking|reservation|transaction|subscription|document)|ה?(?:הזמנה|הזמנתך|הזמנת|חשבונית(?: מס)?(?:\s?/?-?\s?קבלה)?|קבלה|עסקה|רכישה|קנייה|תשלום|מסמך|חשבון(?: עסקה)?))(?:\s+(?:numbers?|no\.?|nr\.?|id|מספר|מס'|מס\.?)(?:[\s:#-]*\p{L}{0,4}[-/]?\d[\p{L}\d./-]*)?|[\s:#-]*\p{L}{0,4}[-/]?\d[\p{L}\d./-]*)$`)
+
 	viaPlatform = regexp.MustCompile(`(?i)\s+(?:via|through|באמצעות|דרך)\s+.*$`)
 	notAName    = regexp.MustCompile(`(?i)^(?:no[-_. ]?reply|do[-_. ]?not[-_. ]?reply|info|billing|support|service|sales|orders?|receipts?|invoices?|notifications?|accounts?|payments?|mailer|noreply.*|hello|team|customer (?:service|support)|הודעות|חשבוניות|קבלות|שירות לקוחות)$`)
 	senderRole  = regexp.MustCompile(`(?i)[\s,:|-]+(?:e-?receipts?|receipts?|invoices?|billing|payments?|orders?|support|reservations?|bookings?|notifications?|no-?reply|customer (?:service|support|care)|(?:support |billing |sales )?team|accounts?|store|service|confirmations?|mailer|e-?mail|info|שירות לקוחות|חשבוניות|קבלות|הזמנות|חיובים)$`)
@@ -92,7 +95,9 @@ func statedSeller(m *message) (name, text, source string) {
 func sellerIn(text string) string {
 	for _, p := range statedSellers {
 		if m := p.FindStringSubmatch(text); m != nil {
-			return strings.Trim(m[1], ` "'.,:;-`)
+			if name := strings.Trim(m[1], ` "'.,:;-`); !documentName.MatchString(name) {
+				return name
+			}
 		}
 	}
 	return ""

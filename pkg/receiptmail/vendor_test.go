@@ -17,6 +17,8 @@ func TestVendorOf(t *testing.T) {
 		{"who sent it in Hebrew", "חשבונית ירוקה <noreply@greeninvoice.co.il>", "דנה כהן שלחה לך קבלה מספר 30168", "", "דנה כהן", ""},
 		{"a platform, seller in the text", "service@paypal.com", "Receipt", "You sent a payment of $18.40 USD to Blue Lantern Games (help@example.com)", "Blue Lantern Games", ""},
 		{"via a platform", "Oak Bakery via Square <receipts@messaging.squareup.com>", "Your order", "", "Oak Bakery", ""},
+		{"a receipt for an order", "טעים עד הבית <orders@taim.example>", "קבלה עבור הזמנה 94107-334", "", "טעים עד הבית", ""},
+		{"a receipt for a numbered order", "Oak Bakery <orders@oak.example>", "Your receipt from order no. A-1204", "", "Oak Bakery", ""},
 		{"no such domain", "x@corpus.invalid", "x", "", "", ""},
 	}
 	for _, tt := range tests {
