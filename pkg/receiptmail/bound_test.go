@@ -56,19 +56,21 @@ func workOf(t *testing.T, raw []byte) work {
 func TestWorkIsBounded(t *testing.T) {
 	t.Parallel()
 	for _, unit := range adversarial {
-		for _, kind := range []string{"text/plain", "text/html"} {
-			t.Run(kind+" "+unit, func(t *testing.T) {
-				t.Parallel()
-				small, twice := workOf(t, repeated(unit, kind, 20_000)), workOf(t, repeated(unit, kind, 40_000))
-				if small.bytes == 0 || twice.lines > 2*small.lines+1 || twice.bytes > 2*small.bytes+maxCell || twice.numbers > 2*small.numbers+maxNumbersPerCell {
-					t.Errorf("%+v of 20 kB, %+v of twice that", small, twice)
-				}
-				large := workOf(t, repeated(unit, kind, 300_000))
-				if large.lines > maxLines || large.bytes > maxTextBytes || large.numbers > maxNumbers {
-					t.Errorf("%+v of 300 kB", large)
-				}
-			})
-		}
+		t.Run(unit, func(t *testing.T) {
+			t.Parallel()
+			kind := "text/plain"
+			if strings.HasPrefix(unit, "<") {
+				kind = "text/html"
+			}
+			small, twice := workOf(t, repeated(unit, kind, 10_000)), workOf(t, repeated(unit, kind, 20_000))
+			if small.bytes == 0 || twice.lines > 2*small.lines+1 || twice.bytes > 2*small.bytes+maxCell || twice.numbers > 2*small.numbers+maxNumbersPerCell {
+				t.Errorf("%+v of 10 kB, %+v of twice that", small, twice)
+			}
+			large := workOf(t, repeated(unit, kind, 300_000))
+			if large.lines > maxLines || large.bytes > maxTextBytes || large.numbers > maxNumbers {
+				t.Errorf("%+v of 300 kB", large)
+			}
+		})
 	}
 }
 
