@@ -16,11 +16,7 @@ import (
 const (
 	KeyJobID      = "job_id"
 	KeyBusinessID = "business_id"
-	KeyKind       = "kind"
-	KeyMode       = "mode"
 	KeyQueue      = "queue"
-	KeyWorker     = "worker"
-	KeyAttempt    = "attempt"
 	KeyDuration   = "duration"
 	KeyReason     = "reason"
 	KeyRequestID  = "request_id"

@@ -43,9 +43,3 @@ func (r Registry) Handler(log *slog.Logger) http.Handler {
 func RequestBuckets() []float64 {
 	return []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 }
-
-// JobBuckets are bounds in seconds for what may take hours: a job, and its
-// wait in the queue.
-func JobBuckets() []float64 {
-	return []float64{.1, .5, 1, 5, 15, 60, 300, 900, 1800, 3600, 7200}
-}

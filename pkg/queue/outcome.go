@@ -13,8 +13,7 @@ import (
 // ([ErrShutdown], [ErrLost], [ErrCanceled]) hands it back, trouble of Redis
 // itself hands it back, and any other error is a retry.
 
-// FailError says that trying again is no use. Err wraps what a person is told
-// around the private cause.
+// FailError says that trying again is no use: Public is what a person is told.
 type FailError struct {
 	Public proto.JobError
 	Cause  error // for the log; may be nil

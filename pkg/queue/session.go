@@ -47,6 +47,7 @@ func newSession(over context.Context, c *Consumer, worker proto.Worker, born tim
 // reaped: proto.ErrReaped. One that is stuck leaves, and says so.
 func (s *session) run(ctx context.Context) error {
 	fetch, stopFetching := context.WithCancelCause(ctx)
+	defer stopFetching(nil)
 	beatCtx, stopBeating := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBeating()
 	dispatched := make(chan struct{})
@@ -75,7 +76,6 @@ func (s *session) run(ctx context.Context) error {
 	s.leave(context.WithoutCancel(ctx), dispatched)
 	stopBeating()
 	<-beaten
-	stopFetching(nil)
 	if errors.Is(cause, errStuck) {
 		return fmt.Errorf("worker %s: %w", s.worker.Name, cause)
 	}

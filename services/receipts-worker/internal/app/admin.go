@@ -21,7 +21,6 @@ func (a *App) listen(ctx context.Context, addr string, stack *lifecycle.Stack) e
 	mux.Handle("GET /metrics", a.metrics.Handler(a.log))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
-	a.adminAddr = listener.Addr().String()
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -22,10 +22,8 @@ import (
 
 // App is one worker process.
 type App struct {
-	log       *slog.Logger
-	metrics   metrics.Registry
-	consumer  *queue.Consumer
-	adminAddr string
+	log     *slog.Logger
+	metrics metrics.Registry
 }
 
 // Run works until ctx ends, then hands everything back. Redis may be down when
@@ -54,13 +52,13 @@ func Run(ctx context.Context, settings config.Worker, version string, log *slog.
 	if err != nil {
 		return fmt.Errorf("name this worker: %w", err)
 	}
-	a.consumer = queue.NewConsumer(queue.New(client, keys), registry.New(client, keys), registry.NewName, works, queue.ConsumerOptions{
+	consumer := queue.NewConsumer(queue.New(client, keys), registry.New(client, keys), registry.NewName, works, queue.ConsumerOptions{
 		Host: host, Version: version, Queues: settings.Queues, Slots: settings.Concurrency,
 		Interval: settings.HeartbeatInterval, TTL: settings.HeartbeatTTL, JobTimeout: settings.JobTimeout, MaxAttempts: settings.JobMaxAttempts,
 		Logger: log, Registerer: a.metrics,
 	})
 	go a.warn(ctx, client)
-	if err := a.consumer.Run(ctx); err != nil {
+	if err := consumer.Run(ctx); err != nil {
 		return err
 	}
 	log.Info("worker stopped") //nolint:sloglint // ctx has ended
