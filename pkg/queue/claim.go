@@ -81,8 +81,7 @@ if free > 0 and not draining then
   local lease = tonumber(redis.call('GET', key.lease) or '0')
   local took = false
   for _, q in ipairs(order) do
-    local paused = redis.call('SISMEMBER', key.paused, q) == 1
-    while free > 0 and not paused do
+    while free > 0 and not paused(q) do
       local id = redis.call('LMOVE', key.queue(q), claimed, 'RIGHT', 'LEFT')
       if not id then break end
       local job = key.job(id)
@@ -105,9 +104,11 @@ if free > 0 and not draining then
   end
 end
 
+local idle = {}
 for _, q in ipairs(arg.queues) do
-  if redis.call('LLEN', key.queue(q)) > 0 then token(q) else redis.call('DEL', key.wake(q)) end
+  if redis.call('LLEN', key.queue(q)) > 0 then token(q) else idle[#idle + 1] = key.wake(q) end
 end
+if #idle > 0 then redis.call('DEL', unpack(idle)) end
 local due = redis.call('ZRANGE', key.delayed, 0, 0, 'WITHSCORES')[2]
 if due then out[2] = math.max(tonumber(due) - now, 0) end
 return out

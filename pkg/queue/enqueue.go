@@ -79,10 +79,9 @@ type enqueueArg struct {
 //	returns  {verdict, job id, its state, paused, worker left, retry after ms, remaining}
 var enqueueScript = plane.Repeatable(`
 local q, b = arg.queue, arg.business
-local paused = redis.call('SISMEMBER', key.paused, q)
 local function say(verdict, id, state, more)
   more = more or {}
-  return {verdict, id or '', state or '', paused, more.left or 0, more.retry or 0, more.remaining or 0}
+  return {verdict, id or '', state or '', paused(q) and 1 or 0, more.left or 0, more.retry or 0, more.remaining or 0}
 end
 
 local again = redis.call('HGET', key.job(arg.id), 'state')

@@ -181,7 +181,7 @@ for _, q in ipairs(arg.queues) do
   local id = redis.call('LINDEX', key.queue(q), -1)
   out[#out + 1] = redis.call('LLEN', key.queue(q))
   out[#out + 1] = id and redis.call('HGET', key.job(id), 'queued_at') or ''
-  out[#out + 1] = redis.call('SISMEMBER', key.paused, q)
+  out[#out + 1] = paused(q) and 1 or 0
 end
 return out
 `)

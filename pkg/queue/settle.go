@@ -155,7 +155,7 @@ redis.call('HSET', job, 'progress', arg.progress)
 if arg.moved then redis.call('HSET', job, 'attempts', 1, 'crashes', 0) end
 local others = 0
 for _, q in ipairs(arg.queues) do
-  if redis.call('SISMEMBER', key.paused, q) == 0 and redis.call('LLEN', key.queue(q)) > 0 then others = 1 end
+  if not paused(q) and redis.call('LLEN', key.queue(q)) > 0 then others = 1 end
 end
 return {'ok', h[6] or '0', others}
 `)

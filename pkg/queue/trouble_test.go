@@ -10,8 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-
 	"github.com/prosaas/receipts/pkg/queue"
 	"github.com/prosaas/receipts/pkg/redisclient"
 	"github.com/prosaas/receipts/pkg/registry"
@@ -35,9 +33,8 @@ func inWorld(t *testing.T, handle handler, opts queue.ConsumerOptions, test func
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		redis := miniredis.NewMiniRedis()
-		redis.ClockTTL(true)
-		s := &simulation{t: t, redis: redis}
+		s := &simulation{t: t, redis: newSimRedis()}
+		redis := s.redis.Miniredis
 		w := &world{plane: s.plane(newNetwork(redis)), network: newNetwork(redis), ran: make(chan error, 1)}
 		own := s.plane(w.network)
 		opts.Slots = 2

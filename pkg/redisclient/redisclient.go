@@ -100,9 +100,12 @@ func parse(rawURL string) (rueidis.ClientOption, error) {
 	option.AlwaysRESP2 = true
 	option.AlwaysPipelining = true // else a short deadline on one command ends the connection that all share
 	option.Dialer.Timeout = 2 * time.Second
+	// A connection that went silent is replaced within 9 s, before a heartbeat's
+	// time to live; one that beats every 2 s is never pinged.
+	option.Dialer.KeepAlive, option.ConnWriteTimeout = 5*time.Second, 4*time.Second
 	option.ReadBufferEachConn = 32 << 10
 	option.WriteBufferEachConn = 32 << 10
-	option.RingScaleEachConn = 8
+	option.RingScaleEachConn = 6
 	option.BlockingPoolSize = 16
 	option.BlockingPoolCleanup = time.Minute
 	return option, nil

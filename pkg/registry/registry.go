@@ -59,13 +59,13 @@ func NewName(host string) string {
 }
 
 type beatArg struct {
-	Name       string            `json:"name"`
-	Queues     []string          `json:"queues"`
-	AllQueues  []string          `json:"all_queues"`
-	TTL        int64             `json:"ttl"` // ms
-	Details    map[string]string `json:"details"`
-	Nonce      string            `json:"nonce"`
-	Registered bool              `json:"registered"`
+	Name       string   `json:"name"`
+	Queues     []string `json:"queues"`
+	AllQueues  []string `json:"all_queues"`
+	TTL        int64    `json:"ttl"`     // ms
+	Details    []string `json:"details"` // fields and values
+	Nonce      string   `json:"nonce"`
+	Registered bool     `json:"registered"`
 }
 
 // beatScript registers a worker, or beats for one that is registered.
@@ -96,10 +96,8 @@ local draining = redis.call('HGET', details, 'state') == 'draining'
 redis.call('ZADD', key.workers, now + arg.ttl, arg.name)
 if not draining then
   for _, q in ipairs(arg.queues) do redis.call('ZADD', key.queue_workers(q), now + arg.ttl, arg.name) end
-  redis.call('HSET', details, 'state', 'live')
 end
-for field, value in pairs(arg.details) do redis.call('HSET', details, field, value) end
-redis.call('HSET', details, 'last_heartbeat_at', now, 'nonce', arg.nonce)
+redis.call('HSET', details, 'state', draining and 'draining' or 'live', 'last_heartbeat_at', now, 'nonce', arg.nonce, unpack(arg.details))
 redis.call('HSETNX', details, 'started_at', now)
 redis.call('PEXPIRE', details, 600000)
 
@@ -328,10 +326,10 @@ func (r *Registry) run(ctx context.Context, script *redisclient.Script, arg any)
 	return reply{status: status, rest: parts[1:]}, err
 }
 
-func details(w proto.Worker) map[string]string {
-	return map[string]string{
-		"host": w.Host, "pid": strconv.Itoa(w.PID), "version": w.Version, "protocol": strconv.Itoa(w.Protocol),
-		"queues": strings.Join(w.Queues, ","), "slots": strconv.Itoa(w.Concurrency), "busy": strconv.Itoa(w.Busy),
-		"run_id": w.RedisRunID, "db": strconv.Itoa(w.RedisDB), "prefix": w.Prefix,
+func details(w proto.Worker) []string {
+	return []string{
+		"host", w.Host, "pid", strconv.Itoa(w.PID), "version", w.Version, "protocol", strconv.Itoa(w.Protocol),
+		"queues", strings.Join(w.Queues, ","), "slots", strconv.Itoa(w.Concurrency), "busy", strconv.Itoa(w.Busy),
+		"run_id", w.RedisRunID, "db", strconv.Itoa(w.RedisDB), "prefix", w.Prefix,
 	}
 }

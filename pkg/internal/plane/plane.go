@@ -29,9 +29,18 @@ local DEAD_KEEP, DEAD_MOST = 30 * 86400000, 10000
 
 local function live(score) return score > now and score <= now + AHEAD end
 
+local held_back
+local function paused(q)
+  if not held_back then
+    held_back = {}
+    for _, name in ipairs(redis.call('SMEMBERS', key.paused)) do held_back[name] = true end
+  end
+  return held_back[q]
+end
+
 -- One wake token, if there is none and the queue is not paused.
 local function token(q)
-  if redis.call('SISMEMBER', key.paused, q) == 0 and redis.call('LLEN', key.wake(q)) == 0 then
+  if not paused(q) and redis.call('LLEN', key.wake(q)) == 0 then
     redis.call('LPUSH', key.wake(q), '1')
   end
 end
