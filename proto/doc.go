@@ -35,27 +35,45 @@
 // Each row is a transition, done by one script; there are no others. Owner
 // means that job, lease and worker match the record: any other write is stale,
 // and changes nothing. An outcome repeated with the lease it settled is success.
+// Flagged is a running job that was asked to stop. A token is one wake token,
+// if there is none and the queue is not paused.
 //
-//	operation             from                to         lists                          counts
-//	enqueue               -                   queued     + queue, token                 marker set
-//	claim                 queued              started    queue to claimed               attempts + 1
-//	finish                started, owner      finished   - claimed                      marker cleared
-//	fail                  started, owner      failed     claimed to dead                marker cleared
-//	retry, attempts left  started, owner      scheduled  claimed to delayed
-//	retry, none left      started, owner      failed     claimed to dead                marker cleared
-//	release               started, owner      queued     claimed to queue front, token  attempts - 1
-//	yield                 started, owner      queued     claimed to queue back, token   attempts - 1
-//	defer                 started, owner      scheduled  claimed to delayed             attempts - 1
-//	promote               scheduled, due      queued     delayed to queue back, token
-//	reap                  started, its worker queued     claimed to queue front, token  crashes + 1
-//	reap, third crash     started, its worker failed     claimed to dead                marker cleared
-//	cancel                queued, scheduled   canceled   taken out                      marker cleared
-//	cancel                started             started    flagged
-//	all but finish, of a flagged job          canceled   - claimed                      marker cleared
-//	supersede             queued, scheduled   canceled   taken out                      the new job's marker
+//	operation             from                 to         lists                            marker       counts
+//	enqueue               -                    queued     + queue, token                   set          -
+//	claim                 queued               started    queue to claimed                 -            attempts + 1
+//	finish                started, owner       finished   - claimed                        cleared      -
+//	finish, flagged       started, owner       finished   - claimed                        cleared      -
+//	fail                  started, owner       failed     claimed to dead                  cleared      -
+//	retry, attempts left  started, owner       scheduled  claimed to delayed               -            -
+//	retry, none left      started, owner       failed     claimed to dead                  cleared      -
+//	release               started, owner       queued     claimed to queue's front, token  -            attempts - 1
+//	yield                 started, owner       queued     claimed to queue's back, token   -            attempts - 1
+//	defer                 started, owner       scheduled  claimed to delayed               -            attempts - 1
+//	promote, due          scheduled            queued     delayed to queue's back, token   -            -
+//	promote, asked again  scheduled            queued     delayed to queue's back, token   -            -
+//	reap                  started, its worker  queued     claimed to queue's front, token  -            crashes + 1
+//	reap, third crash     started, its worker  failed     claimed to dead                  cleared      crashes + 1
+//	reap, flagged         started, its worker  canceled   - claimed                        cleared      crashes + 1
+//	cancel, waiting       queued               canceled   - queue                          cleared      -
+//	cancel, delayed       scheduled            canceled   - delayed                        cleared      -
+//	cancel, running       started              started    flagged                          -            -
+//	fail, flagged         started, owner       canceled   - claimed                        cleared      -
+//	retry, flagged        started, owner       canceled   - claimed                        cleared      -
+//	release, flagged      started, owner       canceled   - claimed                        cleared      -
+//	yield, flagged        started, owner       canceled   - claimed                        cleared      -
+//	defer, flagged        started, owner       canceled   - claimed                        cleared      -
+//	supersede, waiting    queued               canceled   - queue                          the new one  -
+//	supersede, delayed    scheduled            canceled   - delayed                        the new one  -
+//	retry of the dead     failed               failed     - dead                           the new one  -
+//	delete of the dead    failed               gone       - dead                           -            -
 //
 // Finished, failed and canceled never change. Attempts and crashes count since
-// the last checkpoint that moved.
+// the last checkpoint that moved. A wait of a server's choosing, of a worker
+// too old for the job, or for Redis is a defer, and never an attempt. A
+// scheduled sync gives way to a person's (supersede); a person who asks again
+// for what waits after a failed attempt need not wait (promote); retry of the
+// dead enqueues a new job of what the old one asked for. The dead are also
+// trimmed, with their records: 10,000 and 30 days at most.
 //
 // # Who writes what
 //
