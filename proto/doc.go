@@ -75,6 +75,46 @@
 // dead enqueues a new job of what the old one asked for. The dead are also
 // trimmed, with their records: 10,000 and 30 days at most.
 //
+// # Enqueue
+//
+// All that decides about a request stands in the script that pushes, so nothing
+// can change in between. It asks, in this order: was this id accepted already
+// (success); was its idempotency key used (the first job, or a mismatch); does a
+// live worker listen on that queue (else no worker, and whether one left within
+// 30 s); is the business connected; what of it is in flight; does the queue
+// still have room; is its rate used up. What is in flight decides so: one asked
+// to stop, wait for it; one of a schedule that only waits, supersede it; the
+// same mode and parameters, or an incremental sync during any other, that job;
+// anything else is a conflict. A marker whose job is gone or ended counts as none.
+//
+// # Claim
+//
+// A worker claims one call at a time, for its free slots, and says which jobs it
+// knows; what its list holds beyond those it is handed first: a claim whose
+// reply was lost. Then it takes from its queues in strict order, each sixteenth
+// time backwards so that the last never starves. Each job gets a new lease,
+// max(last + 1, Redis's clock in microseconds), and whoever writes in the name
+// of another is told that it is stale. A claim leaves one token where jobs are
+// left, so each worker wakes the next; idle ones block on the tokens, which
+// carry nothing: one that is lost can delay until the next beat, never lose.
+//
+// # Heartbeats
+//
+// A worker beats every HEARTBEAT_INTERVAL while its dispatcher turns. A beat
+// rewrites all that is known of it, promotes what is due, repairs tokens, and
+// answers the jobs it holds with their cancel flags. Who beats also reaps: a
+// worker whose score lies behind Redis's clock, or more than a minute ahead of
+// it, leaves the registry, and its jobs go to the front of their queues. Where
+// nobody has beaten for half a time to live, or the last beat lies ahead of the
+// clock, Redis was away or its clock moved, not the workers: nobody is reaped for
+// one time to live. A worker that was reaped is told by its next beat or claim,
+// cancels what it runs, and registers under a new name. One that stops drains
+// (out of its queues' registries at once), hands its jobs back, and departs.
+//
+// A full Redis refuses enqueue and claim; beats, drains, reaps and whatever ends
+// or hands back a job still work. Trouble of Redis is never an attempt: an
+// outcome is kept and repeated until its lease is lost.
+//
 // # Who writes what
 //
 // The API enqueues and cancels. A worker registers, beats, drains, departs and
