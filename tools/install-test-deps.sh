@@ -1,8 +1,9 @@
 #!/bin/sh
-# Installs what the tests need and this machine lacks: redis-server, Chromium, a
-# Hebrew font, and a C compiler for the race detector. With apt or brew, as root
-# or by a sudo that asks for no password; else it prints the one line to run and
-# fails, so that no test is ever skipped. Run twice it does nothing.
+# Installs what the tests need and this machine lacks: redis-server, libfaketime
+# to step its clock, Chromium, a Hebrew font, and a C compiler for the race
+# detector. With apt or brew, as root or by a sudo that asks for no password;
+# else it prints the one line to run and fails, so that no test is ever skipped.
+# Run twice it does nothing.
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -10,6 +11,14 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # macOS has Hebrew fonts of its own.
 have_hebrew() {
 	[ "$(uname)" = Darwin ] || { have fc-list && [ -n "$(fc-list :lang=he)" ]; }
+}
+
+# Where pkg/redistest looks for it.
+have_faketime() {
+	for lib in /usr/lib/*/faketime/libfaketime.so.1 /opt/homebrew/lib/faketime/libfaketime.1.dylib /usr/local/lib/faketime/libfaketime.1.dylib; do
+		[ ! -e "$lib" ] || return 0
+	done
+	return 1
 }
 
 if have brew; then
@@ -21,6 +30,7 @@ fi
 
 missing=
 have redis-server || missing="$missing $redis"
+have_faketime || missing="$missing libfaketime"
 have_hebrew || missing="$missing $font"
 have cc || have gcc || have clang || missing="$missing $compiler"
 have chromium || have chromium-browser || have google-chrome || [ -d '/Applications/Google Chrome.app' ] ||
@@ -28,7 +38,7 @@ have chromium || have chromium-browser || have google-chrome || [ -d '/Applicati
 [ -n "$missing" ] || exit 0
 
 if ! have brew && ! have apt-get; then
-	echo "The tests need redis-server, Chromium, a Hebrew font and a C compiler: install them (Debian calls them$missing), then run this again." >&2
+	echo "The tests need redis-server, libfaketime, Chromium, a Hebrew font and a C compiler: install them (Debian calls them$missing), then run this again." >&2
 	exit 1
 fi
 

@@ -1,7 +1,6 @@
 package queue_test
 
 import (
-	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,8 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/prosaas/receipts/pkg/queue"
-	"github.com/prosaas/receipts/pkg/redisclient"
-	"github.com/prosaas/receipts/pkg/redistest"
 	"github.com/prosaas/receipts/proto"
 )
 
@@ -307,24 +304,5 @@ func testEnqueueTwentyAtOnceMakeOneJob(t *testing.T, newPlane planes) {
 	}
 	if made.Load() != 1 || named.Load() != 19 {
 		t.Errorf("made %d jobs, %d answers named it; want 1 and 19", made.Load(), named.Load())
-	}
-}
-
-func TestFullRedisRefusesJobsAndStillEndsThem(t *testing.T) {
-	t.Parallel()
-	p := openPlane(t, redistest.Start(t, "--maxmemory-policy", "noeviction").URL())
-	p.listen("w")
-	p.enqueue(noop("j"))
-	job := p.claimOne("w")
-	p.do("CONFIG", "SET", "maxmemory", "1")
-	if _, err := p.Enqueue(t.Context(), noop("refused")); !errors.Is(err, redisclient.ErrFull) {
-		t.Errorf("enqueue into a full redis = %v, want ErrFull", err)
-	}
-	worker := proto.Worker{Name: "w", Queues: proto.Queues()}
-	if _, err := p.Registry.Beat(t.Context(), worker, 10*time.Second); err != nil {
-		t.Errorf("beat over a full redis = %v", err)
-	}
-	if state := p.settle("w", job, queue.Settlement{Outcome: queue.Finish, Result: []byte("{}")}); state != proto.StateFinished {
-		t.Errorf("finish over a full redis = %s", state)
 	}
 }

@@ -198,6 +198,7 @@ local job = key.job(arg.id)
 local h = redis.call('HMGET', job, 'state', 'queue', 'business')
 if not h[1] or not (arg.any or h[3] == arg.business) then return {'unknown'} end
 if h[1] == 'started' then
+  redis.call('ZREM', key.delayed, arg.id) -- it is not there: a full Redis takes the rest too
   redis.call('HSET', job, 'cancel', '1')
   return {'ok', 'started'}
 elseif h[1] == 'queued' or h[1] == 'scheduled' then

@@ -64,7 +64,7 @@ func form(tb testing.TB) {
 	}
 	cluster.dir = dir
 	for i := range masters {
-		node := launch(tb, dir, "", "--cluster-enabled", "yes", "--cluster-config-file", fmt.Sprintf("nodes%d.conf", i))
+		node := launch(tb, dir, "", nil, "--cluster-enabled", "yes", "--cluster-config-file", fmt.Sprintf("nodes%d.conf", i))
 		cluster.nodes = append(cluster.nodes, node)
 		ask(tb, node.Addr, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", i*slots/masters, (i+1)*slots/masters-1))
 		if i > 0 {

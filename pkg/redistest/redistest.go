@@ -1,6 +1,6 @@
 // Package redistest gives tests a real redis-server: one a test binary, with a
 // database of its own for each test; or a private one, for tests that kill,
-// freeze or fill it.
+// freeze or fill it, or step its clock.
 //
 // A server is gone when the last test that used it ends; nothing it held is kept.
 package redistest
@@ -40,7 +40,7 @@ func DB(tb testing.TB) string {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		shared.server, shared.next = launch(tb, dir, "", "--databases", strconv.Itoa(databases)), 0
+		shared.server, shared.next = launch(tb, dir, "", nil, "--databases", strconv.Itoa(databases)), 0
 	}
 	if shared.next == databases {
 		tb.Fatalf("redistest: more than %d tests at once", databases)
@@ -61,18 +61,20 @@ func DB(tb testing.TB) string {
 
 // Server is a redis-server of one test's own.
 type Server struct {
-	Addr string
-	dir  string
-	args []string
-	cmd  *exec.Cmd
-	done chan struct{}
-	tb   testing.TB
+	Addr    string
+	dir     string
+	environ []string // beside the test's own
+	args    []string
+	cmd     *exec.Cmd
+	done    chan struct{}
+	tb      testing.TB
+	clock   time.Duration // how far StepClock has set it ahead
 }
 
 // Start starts a private server; args are added to its command line.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	s := launch(tb, tb.TempDir(), "", args...)
+	s := launch(tb, tb.TempDir(), "", nil, args...)
 	tb.Cleanup(s.Kill)
 	return s
 }
@@ -107,7 +109,9 @@ func (s *Server) Kill() {
 // Restart starts the killed server again, on the same port and folder.
 func (s *Server) Restart() {
 	s.tb.Helper()
-	*s = *launch(s.tb, s.dir, s.Addr, s.args...)
+	restarted := launch(s.tb, s.dir, s.Addr, s.environ, s.args...)
+	restarted.clock = s.clock
+	*s = *restarted
 }
 
 func (s *Server) signal(sig syscall.Signal) {
@@ -129,7 +133,7 @@ func freePort(tb testing.TB) string {
 
 // launch starts a server, on addr or, where that is empty, on a port of its own
 // choice: another test binary may take the one it found, so it tries a few.
-func launch(tb testing.TB, dir, addr string, args ...string) *Server {
+func launch(tb testing.TB, dir, addr string, environ []string, args ...string) *Server {
 	tb.Helper()
 	said := ""
 	for range 5 {
@@ -138,7 +142,7 @@ func launch(tb testing.TB, dir, addr string, args ...string) *Server {
 			at = freePort(tb)
 		}
 		var s *Server
-		if s, said = try(tb, dir, at, args...); s != nil {
+		if s, said = try(tb, dir, at, environ, args...); s != nil {
 			return s
 		}
 		if addr != "" {
@@ -150,7 +154,7 @@ func launch(tb testing.TB, dir, addr string, args ...string) *Server {
 }
 
 // try starts a server, and answers what it said where it did not come up.
-func try(tb testing.TB, dir, addr string, args ...string) (s *Server, said string) {
+func try(tb testing.TB, dir, addr string, environ []string, args ...string) (s *Server, said string) {
 	tb.Helper()
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -159,6 +163,7 @@ func try(tb testing.TB, dir, addr string, args ...string) (s *Server, said strin
 	all := append([]string{"--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "no"}, args...)
 	cmd := exec.CommandContext(context.Background(), "redis-server", all...) // ended by Kill, maybe by another test
 	cmd.SysProcAttr = attributes()
+	cmd.Env = append(os.Environ(), environ...)
 	logPath := filepath.Join(dir, "redis-"+port+".log")
 	out, err := os.Create(logPath)
 	if err != nil {
@@ -169,7 +174,7 @@ func try(tb testing.TB, dir, addr string, args ...string) (s *Server, said strin
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("start redis-server (`make test` installs it): %v", err)
 	}
-	s = &Server{Addr: addr, dir: dir, args: args, cmd: cmd, done: make(chan struct{}), tb: tb}
+	s = &Server{Addr: addr, dir: dir, environ: environ, args: args, cmd: cmd, done: make(chan struct{}), tb: tb}
 	go func() { _ = cmd.Wait(); close(s.done) }()
 	for deadline := time.Now().Add(20 * time.Second); !answers(addr, cmd.Process.Pid); {
 		select {

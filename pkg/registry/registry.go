@@ -100,6 +100,9 @@ end
 redis.call('HSET', details, 'state', draining and 'draining' or 'live', 'last_heartbeat_at', now, 'nonce', arg.nonce, unpack(arg.details))
 redis.call('HSETNX', details, 'started_at', now)
 redis.call('PEXPIRE', details, 600000)
+-- The run that the worker registered in may have ended since.
+local run_id = string.match(tostring(redis.pcall('INFO', 'server')), 'run_id:(%x+)')
+if run_id then redis.call('HSET', details, 'run_id', run_id) end
 
 promote()
 for _, q in ipairs(arg.all_queues) do

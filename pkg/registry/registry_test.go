@@ -28,9 +28,11 @@ type fixture struct {
 	t      *testing.T
 }
 
-func open(t *testing.T) *fixture {
+func open(t *testing.T) *fixture { t.Helper(); return openOn(t, redistest.DB(t)) }
+
+func openOn(t *testing.T, url string) *fixture {
 	t.Helper()
-	client, err := redisclient.Open(redistest.DB(t), redisclient.Options{})
+	client, err := redisclient.Open(url, redisclient.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +142,12 @@ func TestLife(t *testing.T) {
 	if _, err := f.Beat(t.Context(), w, ttl); err != nil {
 		t.Fatal(err)
 	}
+	server, err := f.client.Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	got := f.roll().Workers[0]
+	w.RedisRunID = server.RunID // of this run, whatever it was registered with
 	w.State, w.StartedAt, w.LastHeartbeatAt = proto.WorkerLive, got.StartedAt, got.LastHeartbeatAt
 	if diff := cmp.Diff(w, got); diff != "" || got.StartedAt.IsZero() || got.LastHeartbeatAt.IsZero() {
 		t.Errorf("details (-want +got):\n%s", diff)

@@ -191,6 +191,12 @@ func (a *api) diagnostics() proto.Diagnostics {
 	return decode[proto.Diagnostics](a.t, said, http.StatusOK)
 }
 
+// operator is a client who may look after every business's jobs.
+func (a *api) operator() *client {
+	a.t.Helper()
+	return &client{t: a.t, api: a.url, token: token(a.t, "", auth.RoleSystemAdmin), http: http.DefaultClient}
+}
+
 // worker is what the registry says of one worker.
 func (a *api) worker(name string) (proto.Worker, bool) {
 	a.t.Helper()

@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
+	"strconv"
 	"testing"
 )
 
@@ -20,7 +22,15 @@ var update = flag.Bool("update", false, "write the pictures of the README anew")
 // programs is the folder that TestMain builds into.
 var programs string
 
+// atOnce is how many tests run at once, where -parallel says nothing else and
+// the machine has no more processors: what they do most is wait.
+const atOnce = 4
+
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", strconv.Itoa(max(atOnce, runtime.GOMAXPROCS(0)))); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	flag.Parse()
 	os.Exit(run(m))
 }
@@ -41,10 +51,10 @@ func run(m *testing.M) int {
 }
 
 // build makes the programs as this test was made: with the race detector, if
-// it has it.
-func build(dir string) error {
+// it has it. Flags are more flags of go build.
+func build(dir string, flags ...string) error {
 	const house = "github.com/prosaas/receipts/"
-	args := []string{"build", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}
+	args := append([]string{"build", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}, flags...)
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, setting := range info.Settings {
 			if setting.Key == "-race" {

@@ -115,32 +115,54 @@ func (p *process) awaitLine(what string, wanted func(line string) bool) string {
 // are pairs of names and values as JSON has them, and answers all of the line's.
 func (p *process) awaitEvent(message string, attrs ...any) map[string]any {
 	p.t.Helper()
+	line := p.awaitLine(fmt.Sprintf("%q %v", message, attrs), func(line string) bool { return event(line, message, attrs) != nil })
+	return event(line, message, attrs)
+}
+
+// events counts the log lines so far that awaitEvent would have waited for.
+func (p *process) events(message string, attrs ...any) (n int) {
+	for _, line := range p.log() {
+		if event(line, message, attrs) != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// event is a log line, if it has that message and these attributes, else nil.
+func event(line, message string, attrs []any) map[string]any {
 	var event map[string]any
-	p.awaitLine(fmt.Sprintf("%q %v", message, attrs), func(line string) bool {
-		event = nil
-		if json.Unmarshal([]byte(line), &event) != nil {
-			return false
+	if json.Unmarshal([]byte(line), &event) != nil {
+		return nil
+	}
+	if text, _ := event["msg"].(string); !strings.HasPrefix(text, message) {
+		return nil
+	}
+	for i := 0; i < len(attrs); i += 2 {
+		if event[attrs[i].(string)] != attrs[i+1] {
+			return nil
 		}
-		if text, _ := event["msg"].(string); !strings.HasPrefix(text, message) {
-			return false
-		}
-		for i := 0; i < len(attrs); i += 2 {
-			if event[attrs[i].(string)] != attrs[i+1] {
-				return false
-			}
-		}
-		return true
-	})
+	}
 	return event
+}
+
+// freeze has the process stand still, and thaw go on.
+func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
+
+func (p *process) thaw() { p.signal(syscall.SIGCONT) }
+
+func (p *process) signal(signal syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		p.t.Fatalf("send %v to %s: %v", signal, p.name, err)
+	}
 }
 
 // end sends a signal and waits until the process is gone, within the limit. It
 // answers the exit code, -1 if a signal ended it.
 func (p *process) end(signal syscall.Signal, within time.Duration) int {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(signal); err != nil {
-		p.t.Fatalf("send %v to %s: %v", signal, p.name, err)
-	}
+	p.signal(signal)
 	return p.awaitEnd(within)
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +33,9 @@ type system struct {
 	redis string // its URL
 	sim   *gmailsim.Sim
 	gmail string // its address
+
+	// release is the folder of the programs that are started: empty for today's.
+	release string
 
 	mu    sync.Mutex
 	holds []*hold
@@ -100,7 +104,7 @@ func (s *system) startWorker(settings ...string) *worker {
 	s.t.Helper()
 	admin := freeAddr(s.t)
 	environ := s.settings(append([]string{"WORKER_ADMIN_ADDR=" + admin, "GMAIL_QUOTA_PROFILE=off"}, settings...)...)
-	return &worker{launch(s.t, "receipts-worker", environ), "http://" + admin}
+	return &worker{launch(s.t, filepath.Join(s.release, "receipts-worker"), environ), "http://" + admin}
 }
 
 // registered waits until the worker is in the registry, and answers its name there.
@@ -132,7 +136,7 @@ func (s *system) launchAPI(settings ...string) *api {
 		"API_ADDR=" + public, "API_ADMIN_ADDR=" + admin, "JWT_SECRET=" + jwtSecret, "DIAGNOSTIC_KEYS=" + diagnosticKey,
 		"GOOGLE_REDIRECT_URL=http://" + public + "/api/gmail/oauth/callback", "SYNC_RATE_LIMIT=0",
 	}, settings...)...)
-	a := &api{launch(s.t, "receipts-api", environ), "http://" + public, "http://" + admin}
+	a := &api{launch(s.t, filepath.Join(s.release, "receipts-api"), environ), "http://" + public, "http://" + admin}
 	a.awaitEvent("receipts-api listens")
 	return a
 }
