@@ -177,6 +177,9 @@ func (k Keys) Run(business, job string) string { return k.business(business, "ru
 // Failures is the hash of one job's failed message ids, each with its reason.
 func (k Keys) Failures(business, job string) string { return k.business(business, "failures:"+job) }
 
+// Marks is the hash of the messages in some job's hands, or in whose a job crashed.
+func (k Keys) Marks(business string) string { return k.business(business, "marks") }
+
 // Outcomes is the hash of what became of every message read.
 func (k Keys) Outcomes(business string) string { return k.business(business, "outcomes") }
 
@@ -193,6 +196,11 @@ func (k Keys) ReceiptsByStatus(business, status string) string {
 
 // Tombstones is the set of deleted receipts' ids.
 func (k Keys) Tombstones(business string) string { return k.business(business, "tombstones") }
+
+// Quota is the hash of what one mailbox, or Google's whole project, has spent of
+// Gmail's quota, and until when Gmail is left alone. Mailboxes are named by a
+// digest: businesses that share one share its quota.
+func (k Keys) Quota(name string) string { return k.plain + ":{q:" + name + "}:quota" }
 
 // OAuthState remembers one pending authorization, until its callback.
 func (k Keys) OAuthState(state string) string { return k.plain + ":{o:" + state + "}:oauth" }

@@ -164,7 +164,7 @@ func (k *Keeper) connect(ctx context.Context, p pending, code string) error {
 // keysOfMailbox are the keys that [connectScript] takes: with what the job in
 // flight chose to read, if there is one, since it would go on with it.
 func (k *Keeper) keysOfMailbox(ctx context.Context, business string) ([]string, error) {
-	keys := []string{k.keys.Connection(business), k.keys.Sync(business), k.keys.Owed(business), k.keys.Outcomes(business)}
+	keys := []string{k.keys.Connection(business), k.keys.Sync(business), k.keys.Owed(business), k.keys.Outcomes(business), k.keys.Marks(business)}
 	message, err := k.redis.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Get().Key(k.keys.Inflight(business)).Build()
 	})

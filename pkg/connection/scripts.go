@@ -86,7 +86,7 @@ local function set_access(sealed, life)
 end
 `
 
-// KEYS: connection, sync, owed, outcomes, then what the job in flight wanted.
+// KEYS: connection, sync, owed, outcomes, marks, then what the job in flight wanted.
 // ARGV: address, sealed refresh token, sealed access token, its life in ms,
 // whether another mailbox was confirmed. Answers connected or other_mailbox.
 //

@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
 )
 
 // adversarial is what, repeated without end, makes every number, date or label
@@ -36,15 +39,15 @@ func workOf(t *testing.T, raw []byte) work {
 	for _, doc := range m.docs {
 		for _, l := range doc.lines {
 			w.lines++
-			if len(l.cells) > maxCells {
-				t.Errorf("a line of %d cells", len(l.cells))
+			if len(l.Cells) > page.MaxCells {
+				t.Errorf("a line of %d cells", len(l.Cells))
 			}
-			for _, c := range l.cells {
+			for _, c := range l.Cells {
 				w.bytes += len(c)
-				if len(c) > maxCell || !utf8.ValidString(c) {
+				if len(c) > page.MaxCell || !utf8.ValidString(c) {
 					t.Errorf("a cell of %d bytes, valid %v", len(c), utf8.ValidString(c))
 				}
-				scanAmounts(c, &w.numbers)
+				money.Scan(c, &w.numbers)
 			}
 		}
 	}
@@ -63,11 +66,11 @@ func TestWorkIsBounded(t *testing.T) {
 				kind = "text/html"
 			}
 			small, twice := workOf(t, repeated(unit, kind, 10_000)), workOf(t, repeated(unit, kind, 20_000))
-			if small.bytes == 0 || twice.lines > 2*small.lines+1 || twice.bytes > 2*small.bytes+maxCell || twice.numbers > 2*small.numbers+maxNumbersPerCell {
+			if small.bytes == 0 || twice.lines > 2*small.lines+1 || twice.bytes > 2*small.bytes+page.MaxCell || twice.numbers > 2*small.numbers+money.MaxNumbersPerCell {
 				t.Errorf("%+v of 10 kB, %+v of twice that", small, twice)
 			}
 			large := workOf(t, repeated(unit, kind, 300_000))
-			if large.lines > maxLines || large.bytes > maxTextBytes || large.numbers > maxNumbers {
+			if large.lines > page.MaxLines || large.bytes > page.MaxBytes || large.numbers > money.MaxNumbers {
 				t.Errorf("%+v of 300 kB", large)
 			}
 		})
@@ -77,40 +80,18 @@ func TestWorkIsBounded(t *testing.T) {
 // TestManyTextsAreOneBound: the bound is the mail's, however many parts it has.
 func TestManyTextsAreOneBound(t *testing.T) {
 	t.Parallel()
-	part := "--b\nContent-Type: text/plain\n\n" + strings.Repeat("1.00\n", 2*maxLines/3)
+	part := "--b\nContent-Type: text/plain\n\n" + strings.Repeat("1.00\n", 2*page.MaxLines/3)
 	w := workOf(t, []byte("Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n"+strings.Repeat(part, 5)+"--b--\n"))
-	if w.lines != maxLines {
-		t.Errorf("%d lines, want the first %d", w.lines, maxLines)
-	}
-}
-
-// TestNumberReadsOnlyItsNeighbours: what stands farther off changes nothing.
-func TestNumberReadsOnlyItsNeighbours(t *testing.T) {
-	t.Parallel()
-	for _, text := range []string{"USD 12.50", "12.50 ₪", "-$12.50 off", "May 30 at", "30 minutes long", "1 234,50 zł each", "$ -12.50", "12.50% of"} {
-		for _, far := range []string{"y ", "ש ", "1/1 "} {
-			alone := readAmounts(text)
-			ahead := strings.Repeat(far, 60)
-			among := readAmounts(ahead + text + " " + strings.Repeat(far, 60))
-			if len(among) != len(alone) {
-				t.Errorf("%q: %d amounts, among %q %d", text, len(alone), far, len(among))
-				continue
-			}
-			for i, a := range alone {
-				b := among[i]
-				if !a.value.Equal(b.value) || a.currency != b.currency || a.start+len(ahead) != b.start || a.end+len(ahead) != b.end {
-					t.Errorf("%q: %+v, among %q %+v", text, a, far, b)
-				}
-			}
-		}
+	if w.lines != page.MaxLines {
+		t.Errorf("%d lines, want the first %d", w.lines, page.MaxLines)
 	}
 }
 
 // TestLongParagraphIsReadToItsEnd: text that is too long for a cell is broken, not cut.
 func TestLongParagraphIsReadToItsEnd(t *testing.T) {
 	t.Parallel()
-	raw := "From: Maple <a@maple.com>\r\nSubject: Your receipt\r\n\r\n" + strings.Repeat("thank you for your order ", maxCell/10) + ". Total: $12.50"
-	result, err := Read([]byte(raw), time.Time{})
+	raw := "From: Maple <a@maple.com>\r\nSubject: Your receipt\r\n\r\n" + strings.Repeat("thank you for your order ", page.MaxCell/10) + ". Total: $12.50"
+	result, err := reader.Read(t.Context(), []byte(raw), time.Time{})
 	if err != nil || len(result.Receipts) != 1 || told(result.Receipts[0].Total) != "12.50" {
 		t.Errorf("%+v, %v", result, err)
 	}

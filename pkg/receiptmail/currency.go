@@ -2,10 +2,11 @@ package receiptmail
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
-	"github.com/shopspring/decimal"
-	"golang.org/x/text/currency"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
 // currencies settles which currency an amount of one document is in, from what
@@ -40,59 +41,81 @@ type country struct {
 var unitedStates = regexp.MustCompile(`United States|\bUSA\b|\bU\.S\.|\b[A-Z]{2},? \d{5}(-\d{4})?\b|\b(New York|California|Texas|Florida|Washington|Delaware|Illinois|Massachusetts|Nevada), `)
 
 var countries = []country{
-	{signDollar, "USD", []string{"USD", "US$", "US $", "$US", "US dollar"}, unitedStates},
-	{signDollar, "AUD", []string{"AUD", " A$", "AU$"}, regexp.MustCompile(`Australia\b|\bABN\b|\.com\.au\b|\b(NSW|VIC|QLD|ACT) \d{4}\b`)},
-	{signDollar, "CAD", []string{"CAD", " C$", "CA$"}, regexp.MustCompile(`Canada\b|\b(HST|PST|QST)\b|\.ca\b|\b[A-Z]\d[A-Z] \d[A-Z]\d\b`)},
-	{signDollar, "NZD", []string{"NZD", "NZ$"}, regexp.MustCompile(`New Zealand|\.co\.nz\b`)},
-	{signDollar, "SGD", []string{"SGD", " S$"}, regexp.MustCompile(`Singapore|\.com\.sg\b`)},
-	{signDollar, "HKD", []string{"HKD", "HK$"}, regexp.MustCompile(`Hong Kong|\.com\.hk\b`)},
-	{signDollar, "MXN", []string{"MXN", "MX$"}, regexp.MustCompile(`M[eé]xico, |\bRFC\b|\.com\.mx\b`)},
-	{signYen, "JPY", []string{"JPY", "円"}, regexp.MustCompile(`Japan|税|注文|\.jp\b`)},
-	{signYen, "CNY", []string{"CNY", "RMB", "元"}, regexp.MustCompile(`China|中国|\.cn\b`)},
-	{signKrone, "SEK", []string{"SEK"}, regexp.MustCompile(`Sweden|Sverige|\.se\b`)},
-	{signKrone, "NOK", []string{"NOK"}, regexp.MustCompile(`Norway|Norge|\.no\b`)},
-	{signKrone, "DKK", []string{"DKK"}, regexp.MustCompile(`Denmark|Danmark|\.dk\b`)},
-	{signRupee, "INR", []string{"INR", "₹"}, regexp.MustCompile(`India\b|\bGSTIN\b|\.in\b`)},
-	{signRupee, "PKR", []string{"PKR"}, regexp.MustCompile(`Pakistan|\.pk\b`)},
-	{signRupee, "LKR", []string{"LKR"}, regexp.MustCompile(`Sri Lanka|\.lk\b`)},
+	{money.Dollar, "USD", []string{"USD", "US$", "US $", "$US", "US dollar"}, unitedStates},
+	{money.Dollar, "AUD", []string{"AUD", " A$", "AU$"}, regexp.MustCompile(`Australia\b|\bABN\b|\.com\.au\b|\b(NSW|VIC|QLD|ACT) \d{4}\b`)},
+	{money.Dollar, "CAD", []string{"CAD", " C$", "CA$"}, regexp.MustCompile(`Canada\b|\b(HST|QST)\b|\.ca\b|\b[A-Z]\d[A-Z] \d[A-Z]\d\b`)},
+	{money.Dollar, "NZD", []string{"NZD", "NZ$"}, regexp.MustCompile(`New Zealand|\.co\.nz\b`)},
+	{money.Dollar, "SGD", []string{"SGD", " S$"}, regexp.MustCompile(`Singapore|\.com\.sg\b`)},
+	{money.Dollar, "HKD", []string{"HKD", "HK$"}, regexp.MustCompile(`Hong Kong|\.com\.hk\b`)},
+	{money.Dollar, "MXN", []string{"MXN", "MX$"}, regexp.MustCompile(`M[eé]xico, |\bRFC\b|\.com\.mx\b`)},
+	{money.Yen, "JPY", []string{"JPY", "円"}, regexp.MustCompile(`Japan|税|注文|\.jp\b`)},
+	{money.Yen, "CNY", []string{"CNY", "RMB", "元"}, regexp.MustCompile(`China|中国|\.cn\b`)},
+	{money.Krone, "SEK", []string{"SEK"}, regexp.MustCompile(`Sweden|Sverige|\.se\b`)},
+	{money.Krone, "NOK", []string{"NOK"}, regexp.MustCompile(`Norway|Norge|\.no\b`)},
+	{money.Krone, "DKK", []string{"DKK"}, regexp.MustCompile(`Denmark|Danmark|\.dk\b`)},
+	{money.Rupee, "INR", []string{"INR", "₹"}, regexp.MustCompile(`India\b|\bGSTIN\b|\.in\b`)},
+	{money.Rupee, "PKR", []string{"PKR"}, regexp.MustCompile(`Pakistan|\.pk\b`)},
+	{money.Rupee, "LKR", []string{"LKR"}, regexp.MustCompile(`Sri Lanka|\.lk\b`)},
 }
 
-var statedCurrency = regexp.MustCompile(`(?i)(?:(?:amounts?|prices?|totals?|charged|billed|values?) (?:is |are |shown |listed |stated |quoted |charged |billed )*in|currency(?: code)?:?|הסכומים(?: נקובים)? ב-?|המחירים ב-?|מטבע:?)\s*(` + currencyPattern + `)`)
+var statedCurrency = regexp.MustCompile(`(?i)(?:(?:amounts?|prices?|totals?|charged|billed|values?) (?:is |are |shown |listed |stated |quoted |charged |billed )*in|currency(?: code)?:?|(?:beträge|preise|angaben|montants?|prix|importi|prezzi|precios|bedragen|kwoty) (?:sind |sont |est |exprimés )?(?:in|en|w)|(?:rechnungs)?währung|devise|valuta|moneda|divisa|waluta|כל המחירים ב-?|הסכומים(?: נקובים)? ב-?|המחירים ב-?|מטבע:?)\s*:?\s*(` + money.Pattern + `)`)
+
+// statedStems are what a text must hold, in lower case, for statedCurrency to
+// match: most texts are done with then.
+var statedStems = []string{" in ", " in:", "sont", "est", "currency", "währung", "devise", "valuta", "moneda", "divisa", "waluta", "bedragen", "kwoty", "montant", "prix", "importi", "prezzi", "precios", "מטבע", "ב-", "המחירים", "הסכומים"}
+
+// currencyAlone finds what names a currency in a text whose amounts carry none:
+// "Betrag EUR", "Gesamt/€".
+var currencyAlone = regexp.MustCompile(`(?:^|[\s(\[/])(EUR|USD|GBP|ILS|NIS|CHF|PLN|CAD|AUD|INR|€|£|₪|ש"ח)(?:$|[\s)\]:.,])`)
 
 const maxCurrencyText = 64 << 10 // of a document, looked through for words of countries
 
 func currenciesOf(m *message, doc document) *currencies {
-	var b strings.Builder
-	b.WriteString(m.subject + " " + m.from.domain + " ")
+	cells := []string{m.subject, m.from.domain}
 	seen := map[string]bool{}
-	looked := 0
+	looked, text := 0, 0
 	for _, l := range doc.lines {
-		if b.Len() > maxCurrencyText {
+		if text > maxCurrencyText {
 			break
 		}
-		for _, c := range l.cells {
-			b.WriteString(c + " ")
-			for _, a := range scanAmounts(c, &looked) {
-				if a.currency != "" {
-					seen[a.currency] = true
+		for _, c := range l.Cells {
+			cells, text = append(cells, c), text+len(c)
+			for _, a := range money.Scan(c, &looked) {
+				if a.Currency != "" {
+					seen[a.Currency] = true
 				}
 			}
 		}
-		b.WriteByte('\n')
+		if len(l.Cells) > 1 && len(l.Cells) < 4 { // "Currency:", "EUR"
+			cells = append(cells, l.Text())
+		}
 	}
-	text := b.String()
 	c := &currencies{shared: map[string]sureCurrency{}}
-	for _, sign := range []string{signDollar, signYen, signKrone, signRupee} {
+	for _, sign := range []string{money.Dollar, money.Yen, money.Krone, money.Rupee} {
 		if seen[sign] {
-			c.shared[sign] = settleSign(sign, text)
+			c.shared[sign] = settleSign(sign, cells)
 		}
 	}
-	if found := statedCurrency.FindStringSubmatch(text); found != nil {
-		if code, ok := currencyOf(found[1]); ok {
-			c.stated = sureCurrency{code, sureStated}
+	for _, cell := range cells {
+		if lower := strings.ToLower(cell); !slices.ContainsFunc(statedStems, func(stem string) bool { return strings.Contains(lower, stem) }) {
+			continue
+		}
+		if found := statedCurrency.FindStringSubmatch(script.Clip(cell, maxSentence)); found != nil {
+			if code, ok := money.Code(found[1]); ok {
+				c.stated = sureCurrency{code, sureStated}
+				return c
+			}
 		}
 	}
-	if c.stated.code == "" && len(seen) == 1 {
+	if len(seen) == 0 {
+		for _, cell := range cells {
+			if word := currencyAlone.FindStringSubmatch(script.Clip(cell, maxSentence)); word != nil {
+				code, _ := money.Code(word[1])
+				seen[code] = true
+			}
+		}
+	}
+	if len(seen) == 1 {
 		for only := range seen {
 			c.stated = sureCurrency{only, sureOnly}
 		}
@@ -102,15 +125,25 @@ func currenciesOf(m *message, doc document) *currencies {
 
 // settleSign finds the one country whose currency a document names, or else
 // which it merely names.
-func settleSign(sign, text string) sureCurrency {
+func settleSign(sign string, cells []string) sureCurrency {
 	byName := func(c country) int {
 		n := 0
-		for _, word := range c.named {
-			n += strings.Count(text, word)
+		for _, cell := range cells {
+			for _, word := range c.named {
+				n += strings.Count(cell, word)
+			}
 		}
 		return n
 	}
-	byPlace := func(c country) int { return len(c.seen.FindAllStringIndex(text, 50)) }
+	byPlace := func(c country) int {
+		n := 0
+		for _, cell := range cells {
+			if c.seen.MatchString(cell) {
+				n++
+			}
+		}
+		return n
+	}
 	for _, count := range []func(country) int{byName, byPlace} {
 		best, most, tie := "", 0, false
 		for _, c := range countries {
@@ -131,40 +164,30 @@ func settleSign(sign, text string) sureCurrency {
 			return sureCurrency{best, sureCountry}
 		}
 	}
-	if sign == signDollar {
+	if sign == money.Dollar {
 		return sureCurrency{"USD", sureLoneSign}
 	}
 	return sureCurrency{}
 }
 
-var labelCurrency = regexp.MustCompile(`(?i)(?:^|[\s(\[])(?:ב-?)?(` + currencyPattern + `)[\s)\]:.]*$`)
+var labelCurrency = regexp.MustCompile(`(?i)(?:^|[\s(\[/])(?:ב-?)?(` + money.Pattern + `)[\s)\]:.]*$`)
 
 // settle tells the amount's currency and how sure that is.
-func (c *currencies) settle(a amount, label string) (amount, float64) {
+func (c *currencies) settle(a money.Amount, label string) (money.Amount, float64) {
 	sure := sureSign
-	if a.currency == "" {
+	if a.Currency == "" {
 		if found := labelCurrency.FindStringSubmatch(label); found != nil { // "Total (EUR)"
-			a.currency, _ = currencyOf(found[1])
+			a.Currency, _ = money.Code(found[1])
 			sure = sureStated
 		}
 	}
-	if a.currency == "" {
-		a.currency, sure = c.stated.code, c.stated.sure
+	if a.Currency == "" {
+		a.Currency, sure = c.stated.code, c.stated.sure
 	}
-	if s, ok := c.shared[a.currency]; ok {
-		a.currency, sure = s.code, min(sure, s.sure)
-	} else if len(a.currency) != 3 { // a shared sign that only the label or the statement has
-		a.currency, sure = "", 0
+	if s, ok := c.shared[a.Currency]; ok {
+		a.Currency, sure = s.code, min(sure, s.sure)
+	} else if len(a.Currency) != 3 { // a shared sign that only the label or the statement has
+		a.Currency, sure = "", 0
 	}
 	return a, sure
-}
-
-// formatAmount writes an amount with its currency's decimals, and more where
-// more were told.
-func formatAmount(value decimal.Decimal, code string) string {
-	scale := 2
-	if unit, err := currency.ParseISO(code); err == nil {
-		scale, _ = currency.Standard.Rounding(unit)
-	}
-	return value.StringFixed(max(int32(scale), -value.Exponent()))
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 	"github.com/prosaas/receipts/proto"
 )
 
@@ -31,45 +32,62 @@ type sign struct {
 type evidence struct {
 	message *message
 	subject string
-	body    string // the first lines, where a mail says what it is
-	all     string // all text, bounded
+	heading string   // the subject, or of a mail without one its first lines
+	body    string   // the first lines, where a mail says what it is
+	all     []string // the lines of all text, bounded
 	found   []finding
+	rule    senderRule // of the sender, if there is one
 }
 
 const (
 	openingLines = 25
-	maxEvidence  = 32 << 10 // bytes
+	headingLines = 3
+	maxEvidence  = 16 << 10 // bytes
 	maxOpening   = 8 << 10
 )
 
 func gather(m *message, found []finding) *evidence {
 	e := &evidence{message: m, subject: m.subject, found: found}
-	if len(m.docs) == 0 {
-		return e
+	var opening strings.Builder
+	size := 0
+	var told []document
+	if texts := m.texts(); len(texts) > 0 {
+		told = texts[:1]
 	}
-	var opening, all strings.Builder
-	for i, l := range preferHTML(m.docs)[0].lines {
-		if all.Len() > maxEvidence {
-			break
+	for _, doc := range m.docs {
+		if doc.kind == kindPDF {
+			told = append(told, doc)
 		}
-		t := l.text()
-		if i < openingLines {
-			opening.WriteString(t + "\n")
-		}
-		all.WriteString(t + "\n")
 	}
-	e.body, e.all = leading(opening.String(), maxOpening), all.String()
+	for _, doc := range told {
+		for i, l := range doc.lines {
+			t := l.Text()
+			if size += len(t); size > maxEvidence {
+				break
+			}
+			if i < openingLines {
+				opening.WriteString(t + "\n")
+			}
+			e.all = append(e.all, t)
+		}
+	}
+	e.body = script.Leading(opening.String(), maxOpening)
+	if e.heading = e.subject; e.heading == "" {
+		e.heading = script.Clip(strings.Join(e.all[:min(headingLines, len(e.all))], "\n"), maxSentence)
+	}
 	return e
 }
 
 var (
-	receiptSubject = regexp.MustCompile(`(?i)\b(e-?receipts?|receipts?|invoices?|tax invoice|order (confirm|#|no|number|receipt|summary|received|placed)|(your|new) (order|purchase|donation)\b|purchase (confirm|receipt)|payment (confirm|receipt|received|successful|processed|approved|to)|you (paid|sent|made a payment)|thank(s| you) for (your )?(order|purchase|payment|shopping|booking|donation)|ordered:|order of|booking (is )?confirm|booking confirm|reservation (is )?confirm|trip confirm|e-?ticket|billing statement|your bill|charged|refund(ed)?|credit note|renewal receipt|rechnung|quittung|bestellbestätigung|bestellung|bestellt|facture|reçu|commande|ricevuta|fattura|ordine|factura|recibo|pedido|faktura|rachunek|paragon|kvitto|kvittering|factuur|(received|sent) (you )?a payment)\b|ご注文|領収|請求書`)
-	hebrewReceipt  = regexp.MustCompile(`קבלה|קבלת תשלום|חשבונית|אישור (תשלום|הזמנה|עסקה|רכישה|קנייה|תרומה)|תשלום (התקבל|בוצע|אושר)|התשלום (התקבל|בוצע|אושר)|הזמנה (אושרה|התקבלה|מאושרת)|ההזמנה (שלך )?(אושרה|התקבלה)|הזמנתך|תודה על (ה)?(הזמנה|הזמנתך|רכישה|רכישתך|קנייה|קנייתך|תשלום|תרומה)|פירוט (חיוב|עסקה)|החשבון (שלך|החודשי)|עסקה מאושרת|חויב|חיוב|זיכוי|תרומתך|קיבלת (תשלום|העברה)|חשבון .{0,20}(לחודש|לתקופה)|(ה)?חשבון (ה)?(חודשי|דו-חודשי)|לחודש \d{1,2}/\d{4}.*חשבון`)
-	receiptBody    = regexp.MustCompile(`(?i)\b(thank(s| you) for (your )?(order|purchase|payment|shopping|booking|donation|riding|recent (purchase|transaction|order))|order (is |has been )?confirmed|payment (received|confirmed|successful|was successful|method)|(has been|was|been) (charged|paid)|we('ve| have)? charged|you('ve| have)? (paid|sent|authori[sz]ed|submitted) (a |an )?(payment|order|[^a-z]{0,3}\d)|(this|email|serves?|your|official|full) .{0,30}receipt|receipt (number|no|#|id)|invoice (number|no|#|id|date)|order (number|no|#|id|total|summary)|payment summary|amount (paid|charged)|billed to|proof of (your )?(payment|transaction|purchase))|חשבונית מס|קבלה (מס|מספר)|אישור תשלום|תודה על (ה)?(רכישה|הזמנה|קנייה|תשלום|רכישתך|הזמנתך|תרומתך)|שולם ב|התקבל תשלום|התשלום התקבל|עוסק מורשה|חויב|מספר (ה)?הזמנה|מועד (אחרון לתשלום|החיוב)|bestellnummer|rechnungs(nummer|datum)|ihre bestellung|vielen dank für (ihre|deine|den)|numéro de (commande|facture)|merci pour votre (commande|achat)|numero (d'|di )?(ordine|fattura)|número de (pedido|factura)|gracias por (tu|su) (compra|pedido)|numer (zamówienia|faktury)|dziękujemy za (zakup|zamówienie)|注文番号|領収書`)
-	shipping       = regexp.MustCompile(`(?i)\b(shipped|dispatched|despatched|delivered|delivery (update|attempt|is coming|notice|scheduled|today|exception|notification)|out for delivery|on (its|the|their) way|in transit|tracking|track your|arriving|expected delivery|estimated delivery|(package|parcel|shipment)s?\b|pick ?up|ready for (collection|pickup)|spedit[oa]|in consegna|versandt|versendet|unterwegs|zugestellt|expédiée?|livraison|en camino|enviado|bezorgd|onderweg|skickats|på väg)|paczk|przesyłk|doręcz|wysłan|נשלחה|נשלח אליך|יצא(ה)? לדרך|בדרך אלי|נמסר|חבילה|המשלוח|מעקב|לאיסוף`)
-	promotion      = regexp.MustCompile(`(?i)\d+ ?% (off|discount|הנחה)|\b(sale|deals?|offers?|save (up to|\d|[$€£₪])|discount|coupon|promo|free shipping|newsletter|black friday|cyber monday|last chance|don't miss|new arrivals|limited time|shop now|exclusive|win|giveaway|weekly|digest|webinar|tips|trends|introducing|news)\b|מבצע|הנחה|הנחות|קופון|הטבה|הטבות|ניוזלטר|עדכון שבועי|בלעדי|הזדמנות|רק היום|אל תפספס|חדש!|מתנה|במחיר|סייל`)
+	receiptSubject = regexp.MustCompile(`(?i)\b(e-?receipts?|receipts?|invoices?|tax invoice|order (confirm|#|no|number|receipt|summary|received|placed)|(your|new) (order|purchase|donation)\b|purchase (confirm|receipt)|payment (confirm|receipt|received|successful|processed|approved|to)|you (paid|sent|made a payment)|thank(s| you) for (your )?(order|purchase|payment|shopping|booking|donation)|ordered:|order of|booking (is )?confirm|booking confirm|reservation (is )?confirm|trip confirm|e-?ticket|billing statement|your bill|charged|refund(ed)?|credit note|renewal receipt|rechnung|quittung|bestellbestätigung|bestellung|bestellt|bestelling|beställning|orderbevestiging|orderbekräftelse|bestilling|facture|reçu|commande|ricevuta|fattura|ordine|factura|recibo|pedido|faktura|rachunek|paragon|kvitto|kvittering|factuur|(received|sent) (you )?a payment|(subscription|membership|plan|policy|domain)s?( has been| was| is)? renewed|(trip|travel|flight|stay|rental|tickets?|reservation|ride)( is| has been)? (confirmed|booked)|authori[sz]ed a payment|issued (you )?.{0,20}refund|(payment|charge|transaction) (of|notification|notice)|(received|posted) your payment|you made a purchase|your .{0,30}(purchase|payment|transaction|pledge|folio))\b|ご注文|領収|請求書`)
+	hebrewReceipt  = regexp.MustCompile(`קבלה|קבלת תשלום|חשבונית|אישור (תשלום|הזמנה|עסקה|רכישה|קנייה|תרומה)|תשלום (התקבל|בוצע|אושר)|התשלום (התקבל|בוצע|אושר)|הזמנה (אושרה|התקבלה|מאושרת)|ההזמנה (שלך )?(אושרה|התקבלה)|הזמנתך|תודה על (ה)?(הזמנה|הזמנתך|רכישה|רכישתך|קנייה|קנייתך|תשלום|תרומה)|פירוט (חיוב|עסקה)|החשבון (שלך|החודשי)|עסקה מאושרת|חויב|חיוב|זיכוי|תרומתך|קיבלת (תשלום|העברה)|העברת .{0,20}(ש"ח|₪)|העברה (בוצעה|הושלמה|אושרה)|בוצעה (עסקה|העברה|רכישה)|עסקה (בוצעה|בכרטיס)|תשלום .{0,40}(התקבל|בוצע|אושר|נקלט)|הזמנה .{0,20}(אושרה|התקבלה)|רכישת |חשבון .{0,20}(לחודש|לתקופה)|(ה)?חשבון (ה)?(חודשי|דו-חודשי)|לחודש \d{1,2}/\d{4}.*חשבון`)
+	receiptBody    = regexp.MustCompile(`(?i)\b(thank(s| you) for (your )?(order|purchase|payment|shopping|booking|donation|riding|recent (purchase|transaction|order))|order (is |has been )?confirmed|payment (received|confirmed|successful|was successful|method)|(has been|was|been) (charged|paid)|we('ve| have)? charged|you('ve| have)? (paid|sent|authori[sz]ed|submitted) (a |an )?(payment|order|[^a-z]{0,3}\d)|(this|email|serves?|your|official|full) .{0,30}receipt|receipt (number|no|#|id)|invoice (number|no|#|id|date)|order (number|no|#|id|total|summary)|payment summary|amount (paid|charged)|billed to|proof of (your )?(payment|transaction|purchase))|חשבונית מס|קבלה (מס|מספר)|אישור תשלום|תודה על (ה)?(רכישה|הזמנה|קנייה|תשלום|רכישתך|הזמנתך|תרומתך)|שולם ב|התקבל תשלום|התשלום התקבל|עוסק מורשה|חויב|מספר (ה)?הזמנה|מועד (אחרון לתשלום|החיוב)|bestellnummer|rechnungs(nummer|datum)|ihre bestellung|vielen dank für (ihre|deine|den)|numéro de (commande|facture)|merci pour votre (commande|achat)|numero (d'|di )?(ordine|fattura)|número de (pedido|factura)|gracias por (tu|su) (compra|pedido)|numer (zamówienia|faktury)|dziękujemy za (zakup|zamówienie)|注文番号|領収書|bedankt voor (je|uw) (bestelling|aankoop)|tack för (ditt|din) (köp|beställning|order)|takk for|tak for din|ご注文ありがとう|děkujeme za|grazie per (il tuo|l'|aver)|rechnung (nr|#|vom|von)|handelsrechnung|facture (n°|[a-z]{0,4}-?\d)`)
+	shipping       = regexp.MustCompile(`(?i)\b(shipped|dispatched|despatched|delivered|delivery (update|attempt|is coming|notice|scheduled|today|exception|notification)|out for delivery|on (its|the|their) way|in transit|tracking|track your|arriving|expected delivery|estimated delivery|(package|parcel|shipment)s?\b|pick ?up|ready for (collection|pickup)|spedit[oa]|in consegna|versandt|versendet|unterwegs|zugestellt|expédiée?|livraison|en camino|enviado|bezorgd|onderweg|skickats|på väg|verzonden|geleverd|consegnato|spedito|livrée?|entregado|levererat|zugestellt|dostarczono|wysłano|leveret|afsendt|toimitettu|kézbesítve|doručen\w*)|paczk|przesyłk|doręcz|wysłan|נשלחה|נשלח אליך|יצא(ה)? לדרך|בדרך אלי|נמסר|חבילה|המשלוח|מעקב|לאיסוף`)
+	promotion      = regexp.MustCompile(`(?i)\d+ ?% (off|discount|הנחה)|\b(sale|deals?|offers?|save (up to|\d|[$€£₪])|discount|coupon|promo|free shipping|newsletter|black friday|cyber monday|last chance|don't miss|new arrivals|limited time|shop now|exclusive|win|giveaway|weekly|digest|webinar|tips|trends|introducing|news|how to|beware|scams?|fraud)\b|מבצע|הנחה|הנחות|קופון|הטבה|הטבות|ניוזלטר|עדכון שבועי|בלעדי|הזדמנות|רק היום|אל תפספס|חדש!|מתנה|במחיר|סייל`)
 	notYet         = regexp.MustCompile(`(?i)\bnot an? (payment |final |official )?receipt\b|(left|still) in your (cart|basket)|abandoned (cart|checkout)|complete your (order|purchase|booking)|items? in your (cart|basket)|forgot something in|quote\b.*(valid|expires)|\b(price )?(quotation|estimate|proposal|pro ?forma)\b|הצעת מחיר|העגלה שלך|שכחת משהו|אינו קבלה|אינה קבלה`)
-	failedPayment  = regexp.MustCompile(`(?i)payment (was )?(failed|declined|unsuccessful|did not go through|could not be processed|problem)|(card|payment) (was |has been )?(declined|expired|expiring)|update your (payment|billing|card)|unable to (charge|process)|order (was |has been )?(cancell?ed)|התשלום (נכשל|נדחה)|החיוב נכשל|כרטיס האשראי (פג|נדחה)|עדכן אמצעי תשלום|עדכון אמצעי תשלום|הזמנה בוטלה|ההזמנה בוטלה`)
+	failedPayment  = regexp.MustCompile(`(?i)payment (was )?(failed|declined|unsuccessful|did not go through|could not be processed|problem)|(card|payment) (was |has been )?(declined|expired|expiring)|update your (payment|billing|card)|unable to (charge|process)|(order|booking|reservation|subscription)\b.{0,40}\bcancell?ed|could(n.t| not) (process|charge|complete|collect|take)\b.{0,30}payment|payment .{0,20}(failed|declined)|התשלום (נכשל|נדחה)|החיוב נכשל|כרטיס האשראי (פג|נדחה)|עדכן אמצעי תשלום|עדכון אמצעי תשלום|הזמנה בוטלה|ההזמנה בוטלה`)
+	declined       = regexp.MustCompile(`(?i)(payment|charge|card)\b.{0,40}\b(was|has been|got) (declined|rejected)|you (have not been|were not|won't be) charged|(could(n.t| not)|unable to|cannot|can.t) (approve|issue|process|grant)\b.{0,40}refund|refund\b.{0,20}\b(was|has been|is) (denied|declined|rejected)|הבקשה להחזר נדחתה|לא הצלחנו לחייב|לא בוצע חיוב`)
+	toCome         = regexp.MustCompile(`(?i)\b(renews? (soon|on|in)|will (be )?(auto-?)?(renew|charge)|(upcoming|next) (renewal|charge|payment|invoice|bill)|renewal (notice|reminder)|trial (ends|is ending|will end)|about to (renew|expire))|יתחדש|חידוש (קרוב|מתקרב)|לקראת חידוש`)
 	salary         = regexp.MustCompile(`(?i)\b(pay ?slip|pay ?stub|payroll|salary)\b|תלוש|משכורת|שכר עבודה`)
 	account        = regexp.MustCompile(`(?i)\b(password|verify your|verification code|security alert|sign-?in|login|log-in|2fa|one-time code|confirm your (email|account)|welcome to|terms of service|privacy policy update|activate your)\b|סיסמה|סיסמא|קוד אימות|התחברות|אימות חשבון|ברוכים הבאים|ברוך הבא`)
 	reminder       = regexp.MustCompile(`(?i)\b(reminder|upcoming|appointment|scheduled for|invitation|calendar|survey|feedback|review your|rate your|how (was|did)|check-?in (is )?(now )?open|get ready|itinerary change|schedule change|price (alert|drop)|statement is (ready|available)|application|job|interview|meeting)\b|תזכורת|תור |פגישה|סקר|משוב|דרג|חוות דעת|הזמנה ל(אירוע|כנס|וובינר|חתונה)`)
@@ -99,6 +117,7 @@ func hasField(e *evidence, fields ...field) bool {
 
 // signs lists what speaks for a receipt, then what speaks against.
 var signs = []sign{
+	{"structured_invoice", 9, func(e *evidence) bool { return len(e.message.invoices) > 0 }},
 	{"amount_charged", 4, func(e *evidence) bool { return topRole(e) >= roleCharged && hasField(e, fieldCurrency) }},
 	{"total", 3, func(e *evidence) bool {
 		r := topRole(e)
@@ -110,9 +129,9 @@ var signs = []sign{
 		return (r == roleDue || r == roleWeak) && hasField(e, fieldCurrency)
 	}},
 	{"subject", 4, func(e *evidence) bool {
-		return !aboutShipping(e) && (receiptSubject.MatchString(e.subject) || hebrewReceipt.MatchString(e.subject))
+		return !aboutShipping(e) && (receiptSubject.MatchString(e.heading) || hebrewReceipt.MatchString(e.heading))
 	}},
-	{"words", 2, func(e *evidence) bool { return receiptBody.MatchString(e.all) }},
+	{"words", 2, func(e *evidence) bool { return slices.ContainsFunc(e.all, receiptBody.MatchString) }},
 	{"sender", 1, func(e *evidence) bool {
 		local, _, _ := strings.Cut(e.message.from.address, "@")
 		return billingSender.MatchString(local) || billingSender.MatchString(e.message.from.name) || platforms[registeredDomain(e.message.from.domain)] && topRole(e) >= roleCharged
@@ -122,15 +141,23 @@ var signs = []sign{
 	{"document_attached", 3, func(e *evidence) bool {
 		return slices.ContainsFunc(e.message.files, func(f file) bool { return isDocument(f) && documentFile.MatchString(f.Name) })
 	}},
+	{"document_title", 3, func(e *evidence) bool { return titledDocument(e.message) }},
 	{"bare_document", 4, func(e *evidence) bool { // nothing but a PDF: only reading it could tell more
-		return e.subject == "" && e.all == "" && slices.ContainsFunc(e.message.files, isDocument)
+		return e.subject == "" && len(e.all) == 0 && slices.ContainsFunc(e.message.files, isDocument)
 	}},
 	{"pdf_attached", 1, func(e *evidence) bool { return slices.ContainsFunc(e.message.files, isDocument) }},
 
+	{"sender_says_not", -9, func(e *evidence) bool {
+		return matchesAny(e.rule.notReceipt, e.subject)
+	}},
 	{"not_a_receipt", -6, func(e *evidence) bool { return notYet.MatchString(e.subject) || notYet.MatchString(e.body) }},
 	{"shipping", -7, aboutShipping},
 	{"shipping_words", -2, func(e *evidence) bool { return shipping.MatchString(e.body) && topRole(e) < roleTotal }},
-	{"failed_payment", -6, inSubject(failedPayment)},
+	{"failed_payment", -6, func(e *evidence) bool { // what was refunded is a credit note
+		return topRole(e) < roleRefunded && failedPayment.MatchString(e.subject)
+	}},
+	{"declined", -5, func(e *evidence) bool { return declined.MatchString(e.body) }},
+	{"to_come", -5, inSubject(toCome)},
 	{"salary", -9, func(e *evidence) bool {
 		return salary.MatchString(e.subject) || slices.ContainsFunc(e.message.files, func(f file) bool { return salary.MatchString(f.Name) })
 	}},
@@ -145,19 +172,46 @@ var signs = []sign{
 	}},
 }
 
-// aboutShipping tells a notice of delivery, which often repeats the order's
-// total, from a receipt that mentions delivery: that names itself.
-func aboutShipping(e *evidence) bool {
-	return shipping.MatchString(e.subject) && !statesReceipt.MatchString(e.subject)
+var documentTitle = regexp.MustCompile(`(?i)^(?:original |copy |tax |sales |vat |retail |commercial )*(?:e?-?invoice|receipt|credit note|credit memo|rechnung|quittung|gutschrift|facture|avoir|reçu|fattura|ricevuta|factura|recibo|faktura|paragon|factuur|kvitto|חשבונית|קבלה|חשבון עסקה)\b|^(?:מקור |העתק )?(?:חשבונית|קבלה|חשבון עסקה)`)
+
+// titledDocument tells whether a PDF, or a text that is all there is, calls
+// itself an invoice or a receipt.
+func titledDocument(m *message) bool {
+	for _, doc := range m.docs {
+		if doc.kind != kindPDF && m.subject != "" {
+			continue
+		}
+		for _, l := range doc.lines[:min(openingLines, len(doc.lines))] {
+			if slices.ContainsFunc(l.Cells, func(c string) bool { return len([]rune(c)) <= maxLabel && documentTitle.MatchString(c) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
+
+// aboutShipping tells a notice of delivery, which often repeats the order's
+// total, from a receipt that mentions delivery: that names itself, or says what was charged.
+func aboutShipping(e *evidence) bool {
+	if !shipping.MatchString(e.subject) || statesReceipt.MatchString(e.subject) {
+		return false
+	}
+	if hasField(e, fieldSubtotal) && slices.ContainsFunc(e.all, foodDelivery.MatchString) {
+		return false // food comes with its bill
+	}
+	return topRole(e) < roleCharged || !statesReceipt.MatchString(e.body)
+}
+
+var foodDelivery = regexp.MustCompile(`(?i)^(?:driver |dasher |courier |delivery )?(?:tip|gratuity)\b|^(?:טיפ|תשר)`)
 
 var statesReceipt = regexp.MustCompile(`(?i)\b(receipts?|invoices?)\b|קבלה|חשבונית`)
 
 func isDocument(f file) bool { return f.MediaType == mediaPDF }
 
 // decide weighs what is known of a message.
-func decide(m *message, found []finding) Decision {
+func decide(m *message, rule senderRule, found []finding) Decision {
 	e := gather(m, found)
+	e.rule = rule
 	var d Decision
 	for _, s := range signs {
 		if s.holds(e) {
@@ -189,9 +243,9 @@ func typeOf(m *message, refunded bool) proto.ReceiptType {
 		return proto.TypeCreditNote
 	}
 	texts := []string{m.subject}
-	for _, doc := range preferHTML(m.docs)[:min(1, len(m.docs))] {
+	if doc, ok := m.main(); ok {
 		for _, l := range doc.lines[:min(openingLines, len(doc.lines))] {
-			texts = append(texts, l.text())
+			texts = append(texts, l.Text())
 		}
 	}
 	for _, t := range texts {

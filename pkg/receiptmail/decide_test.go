@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
 	"github.com/prosaas/receipts/proto"
 )
 
@@ -31,11 +32,11 @@ func TestDecide(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m := &message{subject: tt.subject, docs: []document{{kind: "text", origin: originBody, lines: layText(tt.text)}}}
+			m := &message{subject: tt.subject, docs: []document{{kind: "text", origin: originBody, lines: page.Text(tt.text)}}}
 			if tt.file != "" {
 				m.files = []file{{Attachment: proto.Attachment{N: 1, Name: tt.file, MediaType: tt.fileType}}}
 			}
-			if d := decide(m, labelled{}.read(m)); d.Receipt != tt.want {
+			if d := decide(m, senderRule{}, labelled{}.read(m)); d.Receipt != tt.want {
 				t.Errorf("decided %+v, want %t", d, tt.want)
 			}
 		})
@@ -68,7 +69,7 @@ func TestTypeOf(t *testing.T) {
 // PDF must be the same receipt.
 func TestOriginOfADocumentThatOnlyThePDFTells(t *testing.T) {
 	t.Parallel()
-	result, err := Read(readCorpus(t, "mail/en-pdf-only.eml"), time.Time{})
+	result, err := reader.Read(t.Context(), readCorpus(t, "mail/en-pdf-only.eml"), time.Time{})
 	if err != nil || len(result.Receipts) != 1 {
 		t.Fatalf("%d receipts, error %v", len(result.Receipts), err)
 	}
@@ -96,10 +97,10 @@ func TestChooseTotal(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			doc := document{lines: layText(tt.text)}
+			doc := document{lines: page.Text(tt.text)}
 			got, conflict, ok := chooseTotal(readLabelled(doc.lines, currenciesOf(&message{}, doc)))
-			if !ok || got.amount.value.String() != tt.want || conflict != tt.conflict {
-				t.Errorf("chose %s (%t), conflict %t; want %s, %t", got.amount.value, ok, conflict, tt.want, tt.conflict)
+			if !ok || got.amount.Value.String() != tt.want || conflict != tt.conflict {
+				t.Errorf("chose %s (%t), conflict %t; want %s, %t", got.amount.Value, ok, conflict, tt.want, tt.conflict)
 			}
 		})
 	}
@@ -128,14 +129,14 @@ func TestCurrencies(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			doc := document{lines: layText(tt.text)}
+			doc := document{lines: page.Text(tt.text)}
 			readings := readLabelled(doc.lines, currenciesOf(&message{}, doc))
 			i := slices.IndexFunc(readings, func(r reading) bool { return r.role == roleTotal })
 			if i < 0 {
 				t.Fatalf("no total in %+v", readings)
 			}
-			if r := readings[i]; r.amount.currency != tt.want || r.currencySure != tt.sure {
-				t.Errorf("in %q at %.2f, want %q at %.2f", r.amount.currency, r.currencySure, tt.want, tt.sure)
+			if r := readings[i]; r.amount.Currency != tt.want || r.currencySure != tt.sure {
+				t.Errorf("in %q at %.2f, want %q at %.2f", r.amount.Currency, r.currencySure, tt.want, tt.sure)
 			}
 		})
 	}

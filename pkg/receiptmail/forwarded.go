@@ -3,6 +3,8 @@ package receiptmail
 import (
 	"regexp"
 	"strings"
+
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
 )
 
 var (
@@ -14,6 +16,27 @@ var (
 
 const forwardHeader = 8 // lines in which a forwarded mail tells where it came from
 
+var (
+	replySubject = regexp.MustCompile(`(?i)^\s*(?:re|aw|sv|antw|השב|תגובה)\s*:`)
+	replyQuote   = regexp.MustCompile(`(?i)^on .{5,120} wrote:?$|^ב.{5,120} (?:כתב|כתבה|מאת).{0,80}:?$|^am .{5,120} schrieb.{0,80}:?$|^le .{5,120} a écrit ?:?$|^-{2,}\s*original message`)
+)
+
+// cutQuoted leaves out what a reply quotes: whoever answers an invoice sends none.
+func (m *message) cutQuoted() {
+	if !replySubject.MatchString(m.subject) {
+		return
+	}
+	for i := range m.docs {
+		doc := &m.docs[i]
+		for n, l := range doc.lines {
+			if replyQuote.MatchString(l.Text()) {
+				doc.lines = doc.lines[:n]
+				break
+			}
+		}
+	}
+}
+
 // readForwarded sees through a mail that was forwarded inline: sender and
 // subject become those of the original, and what the forwarder wrote above it
 // is left out.
@@ -22,7 +45,7 @@ func (m *message) readForwarded() {
 	for i := range m.docs {
 		doc := &m.docs[i]
 		for n, l := range doc.lines {
-			text := l.text()
+			text := l.Text()
 			isMark := forwardMark.MatchString(text)
 			if !isMark && (!marked || !forwardFrom.MatchString(text)) {
 				continue
@@ -39,10 +62,10 @@ func (m *message) readForwarded() {
 	}
 }
 
-func (m *message) readForwardedHeader(lines []line) bool {
+func (m *message) readForwardedHeader(lines []page.Line) bool {
 	var from sender
 	for _, l := range lines {
-		text := l.text()
+		text := l.Text()
 		if f := forwardFrom.FindStringSubmatch(text); f != nil && from.address == "" {
 			from = parseSender(strings.NewReplacer("[mailto:", "<", "]", ">", " (", " <", ")", ">").Replace(f[1]))
 		}

@@ -11,14 +11,17 @@ import (
 // FuzzRead: whatever the bytes, Read comes back, and what it tells can be stored:
 // valid UTF-8 without NUL, decimals as amounts, short provenance.
 func FuzzRead(f *testing.F) {
-	for _, row := range readExpected(f) {
+	for i, row := range readExpected(f) {
+		if i%8 != 0 {
+			continue // a seed is read in every test run
+		}
 		if raw := readCorpus(f, row.file); len(raw) < 8<<10 {
 			f.Add(raw)
 		}
 	}
 	f.Add([]byte("Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n--b\r\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		result, err := Read(raw, time.Date(2026, 3, 10, 8, 15, 0, 0, time.UTC))
+		result, err := reader.Read(t.Context(), raw, time.Date(2026, 3, 10, 8, 15, 0, 0, time.UTC))
 		if err != nil && len(result.Receipts) > 0 {
 			t.Errorf("an error and %d receipts", len(result.Receipts))
 		}

@@ -4,6 +4,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
 // identity is what kind of number identifies a purchase.
@@ -14,6 +17,7 @@ const (
 	identityOrder
 	identityBooking // a code of letters and digits, or of letters alone
 	identityTransaction
+	identityAccount // of the customer: better than none
 )
 
 const (
@@ -26,39 +30,45 @@ const (
 // or without, that a number follows.
 var identityRules = map[identity][]*regexp.Regexp{
 	identityInvoice: {
-		regexp.MustCompile(`(?i)(?:tax invoice|invoice|receipt|document|credit note|credit memo|bill)\s?(?:` + numberNoun + `\s?)+(?:is )?[:.\s-]*`),
+		regexp.MustCompile(`(?i)(?:tax invoice|invoice|receipt|document|credit note|credit memo|bill)\s?(?:` + numberNoun + `\s?)+(?:is\s?)?[:.\s-]*`),
 		regexp.MustCompile(`(?i)(?:tax invoice|invoice|receipt|document|credit note)\s?[:#]\s?`),
 		regexp.MustCompile(`(?:חשבונית(?: מס)?(?:\s?/?-?\s?קבלה)?(?: זיכוי)?|קבלה|מסמך|חשבון(?: עסקה)?|זיכוי)\s?(?:` + hebrewNoun + `)\s?[:#-]?\s?`),
-		regexp.MustCompile(`(?:מספר|מס'|מס) (?:ה)?(?:חשבונית(?: מס)?(?:\s?/\s?קבלה)?|קבלה|מסמך|חשבון)\s?[:#-]?\s?`),
-		regexp.MustCompile(`(?:חשבונית מס(?:\s?/?-?\s?קבלה)?|חשבונית|קבלה)\s?[:#]?\s?#?`),
-		regexp.MustCompile(`(?i)(?:rechnung(?:s-?)?\s?(?:nummer|nr\.?|-nr\.?)|(?:n° (?:de )?)?facture\s?(?:n°|no\.?|num[ée]ro)?|numero fattura|fattura n\.?|factura n[.º°]?|n[úu]mero de factura|faktura (?:nr|vat)?\.?|factuurnummer|fakturanummer)\s?[:#-]?\s?`),
+		regexp.MustCompile(`(?:מספר|מס'|מס) (?:ה)?(?:חשבונית(?: מס)?(?:\s?/\s?קבלה)?|קבלה|מסמך|חשבון עסקה)\s?[:#-]?\s?`),
+		regexp.MustCompile(`(?:חשבונית (?:מס|עסקה|זיכוי)(?:\s?/?-?\s?קבלה)?(?: זיכוי)?|חשבונית|קבלה)\s?[:#]?\s?#?`),
+		regexp.MustCompile(`(?i)(?:rechnung(?:s-?)?\s?(?:\(\d{3}\)\s?)?(?:nummer|nr\.?|-nr\.?|#)|(?:n° (?:de )?)?facture\s?(?:n°|no\.?|num[ée]ro)?|numero fattura|fattura n\.?|factura n[.º°]?|n[úu]mero de factura|faktura (?:nr|vat)?\.?|factuurnummer|fakturanummer)\s?[:#-]?\s?`),
 	},
 	identityOrder: {
-		regexp.MustCompile(`(?i)(?:order|purchase|po)\s?(?:` + numberNoun + `\s?)+(?:is )?[:.\s-]*`),
+		regexp.MustCompile(`(?i)(?:order|purchase|po)\s?(?:` + numberNoun + `\s?)+(?:is\s?)?[:.\s-]*`),
 		regexp.MustCompile(`(?i)\border\s?[:#]\s?`),
+		regexp.MustCompile(`(?:ご?注文番号|订单号|訂單編號)\s?[:#]?\s?`),
 		regexp.MustCompile(`(?:הזמנה|הזמנתך|רכישה|קנייה)\s?(?:` + hebrewNoun + `|#)?\s?[:#-]?\s?`),
 		regexp.MustCompile(`(?:מספר|מס'|מס) (?:ה)?(?:הזמנה|רכישה|קנייה)(?: שלך)?\s?[:#-]?\s?`),
 		regexp.MustCompile(`(?i)(?:bestell(?:ung(?:s)?)?-?\s?(?:nummer|nr\.?)|(?:n° de |num[ée]ro de )?commande\s?(?:n°|no\.?)?|numero (?:d'|dell')?ordine|ordine n\.?|n[úu]mero de pedido|pedido n[.º°]?|numer zamówienia|bestelnummer|ordernummer)\s?[:#-]?\s?`),
 	},
 	identityBooking: {
-		regexp.MustCompile(`(?i)(?:confirmation|booking|reservation|itinerary|record|pnr|ticket)\s?(?:` + numberNoun + `\s?)+(?:\(pnr\)\s?)?(?:is )?[:.\s-]*`),
+		regexp.MustCompile(`(?i)(?:confirmation|booking|reservation|itinerary|record|pnr|ticket|réservation|dossier|reserva|prenotazione)\s?(?:` + numberNoun + `\s?)+(?:\(pnr\)\s?)?(?:is\s?)?[:.\s-]*`),
 		regexp.MustCompile(`(?i)(?:confirmation(?: receipt)?|booking|reservation|record locator|pnr)\s?[:#]\s?`),
+		regexp.MustCompile(`(?i)(?:\bPNR|localizador|buchungs(?:code|nummer)|codice (?:di )?prenotazione|código de reserva|boekings(?:nummer|code)|bokningsnummer|r[ée]f[ée]rence (?:de )?(?:dossier|réservation))\s?[:#]?\s?`),
 		regexp.MustCompile(`(?:אישור|הזמנת מקום|קוד הזמנה|קוד אישור)\s?(?:` + hebrewNoun + `)?\s?[:#]\s?`),
 	},
 	identityTransaction: {
 		regexp.MustCompile(`(?i)(?:transaction|payment|charge|trip|reference)\s?(?:` + numberNoun + `\s?)+[:.\s-]*`),
 		regexp.MustCompile(`(?i)\breference\s?[:#]\s?`),
-		regexp.MustCompile(`(?:אסמכתא|(?:מספר|מס') (?:עסקה|אסמכתא|תשלום|אישור))\s?[:#-]?\s?`),
+		regexp.MustCompile(`(?:אסמכתא|(?:מספר|מס') (?:ה)?(?:עסקה|אסמכתא|תשלום|אישור|נסיעה|פעולה|העברה))\s?[:#-]?\s?`),
+	}, identityAccount: {
+		regexp.MustCompile(`(?i)(?:account|contract|customer)\s?(?:` + numberNoun + `\s?)+[:.\s-]*`),
+		regexp.MustCompile(`(?:מספר|מס') (?:ה)?(?:חשבון|חוזה|לקוח|מנוי)\s?[:#-]?\s?`),
 	},
 }
 
 // identityStems are what a text must hold, in lower case, for any of its kind's
 // rules to match: most texts are done with then.
 var identityStems = map[identity][]string{
-	identityInvoice:     {"invoice", "receipt", "document", "credit", "bill", "חשבו", "קבלה", "מסמך", "זיכוי", "rechnung", "factur", "fattura", "faktur"},
-	identityOrder:       {"order", "purchase", "po", "הזמנ", "רכיש", "קניי", "bestel", "commande", "ordin", "pedido", "zamówieni"},
-	identityBooking:     {"confirmation", "booking", "reservation", "itinerary", "record", "pnr", "ticket", "אישור", "קוד", "הזמנת מקום"},
-	identityTransaction: {"transaction", "payment", "charge", "trip", "reference", "אסמכתא", "עסקה", "תשלום", "אישור"},
+	identityInvoice:     {"invoice", "receipt", "document", "credit", "bill", "חשבו", "קבלה", "מסמך", "זיכוי", "rechnung", "factur", "fattura", "faktur", "factuur", "avoir", "gutschrift"},
+	identityOrder:       {"order", "purchase", "po", "הזמנ", "רכיש", "קניי", "bestel", "注文", "commande", "ordin", "pedido", "zamówieni"},
+	identityBooking:     {"confirmation", "booking", "reservation", "itinerary", "record", "pnr", "ticket", "localizador", "buchungs", "prenotazione", "reserva", "boeking", "bokning", "dossier", "réservation", "אישור", "קוד", "הזמנת מקום"},
+	identityTransaction: {"transaction", "payment", "charge", "trip", "reference", "אסמכתא", "עסקה", "תשלום", "אישור", "נסיעה", "פעולה", "העברה"},
+	identityAccount:     {"account", "contract", "customer", "חשבון", "חוזה", "לקוח", "מנוי"},
 }
 
 // identitySure is how sure each kind is, and which field it fills.
@@ -70,6 +80,7 @@ var identitySure = map[identity]struct {
 	identityOrder:       {fieldOrderID, 0.9},
 	identityBooking:     {fieldOrderID, 0.8},
 	identityTransaction: {fieldNumber, 0.6},
+	identityAccount:     {fieldNumber, 0.5},
 }
 
 var (
@@ -83,8 +94,8 @@ var (
 
 // identityAt looks for a number of the kind in line i: behind its label in one
 // cell, in the next cell, or alone in the next line.
-func identityAt(lines []line, i int, kind identity) (string, bool) {
-	for j, cell := range lines[i].cells {
+func identityAt(lines []page.Line, i int, kind identity) (string, bool) {
+	for j, cell := range lines[i].Cells {
 		if id, rest, ok := identityIn(cell, kind); ok {
 			return id, true
 		} else if !rest {
@@ -92,10 +103,20 @@ func identityAt(lines []line, i int, kind identity) (string, bool) {
 		}
 		var next string
 		switch {
-		case j+1 < len(lines[i].cells):
-			next = lines[i].cells[j+1]
-		case i+1 < len(lines):
-			next = lines[i+1].cells[0]
+		case j+1 < len(lines[i].Cells):
+			next = lines[i].Cells[j+1]
+		}
+		if m := wholeValue.FindStringSubmatch(next); m != nil && isIdentity(m[1], kind) {
+			return m[1], true
+		}
+		if i+1 < len(lines) { // below it
+			if next = lines[i+1].Cells[0]; len(lines[i].Cells) > 1 {
+				below := page.Column(lines[i], lines[i+1], j)
+				if below < 0 {
+					continue
+				}
+				next = lines[i+1].Cells[below]
+			}
 		}
 		if m := wholeValue.FindStringSubmatch(next); m != nil && isIdentity(m[1], kind) {
 			return m[1], true
@@ -107,7 +128,7 @@ func identityAt(lines []line, i int, kind identity) (string, bool) {
 // identityIn looks in one text. labelOnly says that it ends in a label, so that
 // the number may follow in the next one.
 func identityIn(text string, kind identity) (id string, labelOnly, ok bool) {
-	text = clip(text, maxSentence)
+	text = script.Clip(text, maxSentence)
 	lower := strings.ToLower(text)
 	if !slices.ContainsFunc(identityStems[kind], func(stem string) bool { return strings.Contains(lower, stem) }) {
 		return "", false, false
@@ -121,8 +142,23 @@ func identityIn(text string, kind identity) (id string, labelOnly, ok bool) {
 			labelOnly = labelOnly || strings.Trim(rest, labelEdges) == ""
 		}
 	}
+	if m := bareOrder.FindStringSubmatch(text); kind == identityOrder && m != nil {
+		return m[1], false, true
+	}
+	if m := bareDocument.FindStringSubmatch(text); kind == identityInvoice && m != nil {
+		return m[1], false, true
+	}
 	return "", labelOnly, false
 }
+
+// subjectOrder is a long number after "order" anywhere in a subject.
+var subjectOrder = regexp.MustCompile(`(?i)(?:\b(?:order|bestellung|bestelling|commande|pedido|ordine|zamówienie)\b|הזמנה|הזמנתך).{0,40}?(?:^|[\s#(-])([A-Z]{0,3}\d{6,}[\d-]*)(?:$|[\s,;:)\].])`)
+
+// bareDocument is a title with its number: "Invoice FA-2017-0008".
+var bareDocument = regexp.MustCompile(`(?i)^(?:tax |sales |vat )?(?:invoice|receipt|credit note|bill|rechnung|gutschrift|facture|avoir|factura|fattura|faktura|factuur)\s+(?:nr\.?|no\.?|n°)?\s?([A-Z]{1,6}[-/]?\d[A-Za-z0-9/-]{2,30})(?:$|[\s,;)])`)
+
+// bareOrder needs no "number" to be one: "for order 8190447712".
+var bareOrder = regexp.MustCompile(`(?i)\b(?:order|הזמנה|הזמנתך|bestellung|commande|pedido|ordine)\s+#?(\d[\d-]{5,30}\d|[A-Z]{1,6}-\d{2,}[A-Z0-9-]{0,20})(?:$|[\s,;:)\].])`)
 
 func isIdentity(value string, kind identity) bool {
 	if looksDated.MatchString(value) || moneyLike.MatchString(value) {
@@ -135,28 +171,35 @@ func isIdentity(value string, kind identity) bool {
 }
 
 // identify finds the numbers and the date of a purchase told in lines.
-func identify(m *message, doc document, lines []line, subject string, ordinal int) []finding {
+func identify(m *message, doc document, lines []page.Line, subject string, ordinal int) []finding {
 	var all []finding
 	found := func(f field, value, text, source string, sure float64) {
-		all = append(all, finding{origin: doc.origin, ordinal: ordinal, field: f, value: value, source: source, confidence: sure, text: clip(text, maxFieldText)})
+		all = append(all, finding{origin: doc.origin, ordinal: ordinal, field: f, value: value, source: source, confidence: sure, text: script.Clip(text, maxFieldText)})
 	}
-	for kind := identityInvoice; kind <= identityTransaction; kind++ {
+	for kind := identityInvoice; kind <= identityAccount; kind++ {
 		to := identitySure[kind]
 		if id, _, ok := identityIn(subject, kind); ok {
-			found(to.field, id, subject, "labelled/subject", to.sure+0.02)
+			found(to.field, id, subject, wayLabelled+"subject", to.sure+0.02)
+		} else if order := subjectOrder.FindStringSubmatch(subject); kind == identityOrder && order != nil {
+			found(to.field, strings.TrimRight(order[1], "-"), subject, wayLabelled+"subject", 0.7)
 		}
 		for i := range lines {
 			if id, ok := identityAt(lines, i, kind); ok {
-				found(to.field, id, lines[i].text(), "labelled/"+doc.kind, to.sure)
+				found(to.field, id, lines[i].Text(), wayLabelled+doc.kind, to.sure)
 				break
 			}
 		}
 	}
 	if d, ok := readDate(m, doc, lines); ok {
-		found(fieldIssuedOn, d.day.Format("2006-01-02"), d.text, "labelled/"+doc.kind, d.sure)
+		found(fieldIssuedOn, d.day.Format("2006-01-02"), d.text, wayLabelled+doc.kind, d.sure)
+	} else if d, ok := readDate(m, doc, []page.Line{{Cells: []string{subject}}}); ok {
+		found(fieldIssuedOn, d.day.Format("2006-01-02"), d.text, wayLabelled+"subject", d.sure)
+	}
+	if id, text, ok := readAllocation(lines); ok {
+		found(fieldAllocation, id, text, wayLabelled+doc.kind, 0.9)
 	}
 	if id, text, ok := readTaxID(lines); ok {
-		found(fieldTaxID, id, text, "labelled/"+doc.kind, 0.8)
+		found(fieldTaxID, id, text, wayLabelled+doc.kind, 0.8)
 	}
 	return all
 }
@@ -165,10 +208,10 @@ var taxIDLabel = regexp.MustCompile(`(?:ח\.?\s?"?פ\.?|ע\.?\s?"?מ\.?|ח\.צ\.
 
 // readTaxID finds the seller's Israeli tax id. Of several the first is the
 // issuer's: its details head the document.
-func readTaxID(lines []line) (id, text string, ok bool) {
+func readTaxID(lines []page.Line) (id, text string, ok bool) {
 	for _, l := range lines {
-		t := l.text()
-		if !hasHebrew(t) {
+		t := l.Text()
+		if !script.HasHebrew(t) {
 			continue
 		}
 		if m := taxIDLabel.FindStringSubmatch(t); m != nil {

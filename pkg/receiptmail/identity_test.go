@@ -1,25 +1,29 @@
 package receiptmail
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
+)
 
 func TestIdentityAt(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name  string
-		lines []line
+		lines []page.Line
 		kind  identity
 		want  string
 	}{
-		{"one cell", []line{{[]string{"Invoice number: INV-0012"}}}, identityInvoice, "INV-0012"},
-		{"number sign", []line{{[]string{"Invoice #4455"}}}, identityInvoice, "4455"},
-		{"Hebrew", []line{{[]string{"קבלה מספר 778"}}}, identityInvoice, "778"},
-		{"Hebrew tax invoice", []line{{[]string{"חשבונית מס/קבלה מספר 30217"}}}, identityInvoice, "30217"},
-		{"next cell", []line{{[]string{"Order ID:", "GPA.3312-1188"}}}, identityOrder, "GPA.3312-1188"},
-		{"next line", []line{{[]string{"Confirmation code:"}}, {[]string{"IUZWKS"}}}, identityBooking, "IUZWKS"},
-		{"letters alone are a booking's", []line{{[]string{"Order number: IUZWKS"}}}, identityOrder, ""},
-		{"a date is none", []line{{[]string{"Invoice no: 12/03/2026"}}}, identityInvoice, ""},
-		{"an amount is none", []line{{[]string{"Order # 12.50"}}}, identityOrder, ""},
-		{"no label", []line{{[]string{"INV-0012"}}}, identityInvoice, ""},
+		{"one cell", []page.Line{{Cells: []string{"Invoice number: INV-0012"}}}, identityInvoice, "INV-0012"},
+		{"number sign", []page.Line{{Cells: []string{"Invoice #4455"}}}, identityInvoice, "4455"},
+		{"Hebrew", []page.Line{{Cells: []string{"קבלה מספר 778"}}}, identityInvoice, "778"},
+		{"Hebrew tax invoice", []page.Line{{Cells: []string{"חשבונית מס/קבלה מספר 30217"}}}, identityInvoice, "30217"},
+		{"next cell", []page.Line{{Cells: []string{"Order ID:", "GPA.3312-1188"}}}, identityOrder, "GPA.3312-1188"},
+		{"next line", []page.Line{{Cells: []string{"Confirmation code:"}}, {Cells: []string{"IUZWKS"}}}, identityBooking, "IUZWKS"},
+		{"letters alone are a booking's", []page.Line{{Cells: []string{"Order number: IUZWKS"}}}, identityOrder, ""},
+		{"a date is none", []page.Line{{Cells: []string{"Invoice no: 12/03/2026"}}}, identityInvoice, ""},
+		{"an amount is none", []page.Line{{Cells: []string{"Order # 12.50"}}}, identityOrder, ""},
+		{"no label", []page.Line{{Cells: []string{"INV-0012"}}}, identityInvoice, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -44,23 +44,29 @@ var labelRules = []labelRule{
 		`(opening |closing |current |new |account |remaining |available |credit |statement |points )?balance( (before|after|brought|carried|forward|as of|from|remaining).*)?$`, `balance (before|brought|carried|forward|b/f|c/f)`,
 		`(total )?(shipping|delivery|postage|handling|packaging|freight|insurance|service fee|booking fee|tip|gratuity|surcharge|deposit|discount|cash tendered|change|adjustments?|other adjustments)\b`,
 		`(תוספת )?(דמי )?(משלוח|שילוח|פיקדון|פקדון|עיגול)`, `(יתרה|יתרת|חוב) (קודמת|קודם|לפני|פתיחה|סגירה|זכות|נקודות)`, `יתרה( אחרי| נוכחית| בחשבון)?$`, `יתרת`,
-		`(average|maximum|max|up to|starting at|from|worth|value of|save|earn|was|list price|rrp|msrp)\b`,
+		`(average|maximum|max|up to|starting at|from|worth|value of|save|earn|was$|list price|rrp|msrp)\b`,
 		`(versandkosten|versand|lieferung|frais de (port|livraison)|livraison|spedizione|costi di spedizione|env[ií]o|verzendkosten|rabatt|remise|sconto|descuento)\b`,
+		`(מזומן|cash|bar|espèces|efectivo)( שהתקבל| received| given| gegeben)?$`, // may be more than was due
+		`.*\d+ ?(x )?(תשלומים|installments?|instalments?|monthly payments|payments|raten|mensualités|cuotas|rate)( חודשיים| שווים)? ?(של|בסך|of|à|de|von|da)?$`,
 		`taxes( and|,| &)? (other )?(fees|surcharges|carrier)`, `taxes, fees`,
+		`(gesamtbetrag|summe|total|montant|totale) (der|of|des|dei|de los)\b.*(zuschläge|abschläge|rabatte|nachlässe|allowances|discounts|remises|sconti|descuentos)`, `(erhaltene )?anzahlung(en)?\b`, `skonto\b`, `acomptes? (versés?|reçus?)`,
 	), roleOther},
 	{labelPattern(
 		`sub[ -]?totals?\b`, `(order |cart |items? |product |merchandise )sub ?total`, `net (amount|total|price|sum|value)`, `total net\b`, `total( amount)?,? (before|excl|excluding|exclusive|ex\b|ex\.|without|w/o|net of)`,
 		`.*\b(before|excluding|excl\.?|without|ex) (tax|taxes|vat|gst)`, `.*(לפני|ללא|לא כולל|בלי) מע"?מ`, `סכום ביניים|סיכום ביניים|סה"כ ביניים|סה"כ (חייב|ללא|לפני)|סכום חייב במע"מ|חייב במע"מ|סה"כ מוצרים|סה"כ פריטים`,
+		`.*\b(ohne|exkl\.?|excl\.?|zzgl\.?|vor) (ust|mwst|umsatzsteuer|mehrwertsteuer|steuern?|btw|tva|iva)\b`, `(positions|waren|artikel)(summe|wert)|basisbetrag|(rechnungs|gesamt)(summe|betrag) netto|total (hors taxes|ht)\b|exclusief btw|totaal excl`,
 		`zwischensumme|netto(betrag|summe)?\b|gesamt netto|sous[ -]?total|total h\.?t\.?\b|montant h\.?t|imponibile|totale parziale|totale netto|.*iva esclusa|base imponible|wartość netto|suma netto|subtotaal|delsumma|mezisoučet`,
 	), roleSubtotal},
 	{labelPattern(
 		`(total|amount|sum|price|grand total|order total)\b.*\b(incl|including|inclusive|inc)\b.*(tax|vat|gst|fees)`,
 		`(סה"כ|סך|סכום|מחיר|לתשלום|סך הכל|סה"כ לתשלום).* ?(כולל|בתוספת) מע"?מ`, `סה"כ כולל`,
+		`(rechnungs|gesamt)?(summe|betrag) brutto|rechnungssumme$`,
 		`total t\.?t\.?c|montant t\.?t\.?c|(gesamt|summe|total|betrag|rechnungsbetrag).*inkl.*`, `brutto(betrag|summe)?|gesamt brutto|(totale|importe|total).*iva (inclusa|incluido|incl)|wartość brutto|suma brutto`,
 	), roleGrand},
 	{labelPattern(
-		`(total |estimated |sales |incl(uding|\.)? |includes |plus )?(tax|vat|v\.a\.t\.?|gst|hst|pst|iva|tva|mwst\.?|ust\.?|btw|moms|pdv|dph|taxes)( total| amount| collected| to be collected| included)?( ?[(@].*| ?\d.*| on .*| at .*|:.*)?$`,
-		`(sales|state|city|local|county|occupancy|value added|total sales|new york sales) tax\b`, `(סה"כ |סכום )?(ה?מע"?מ)( .*)?$`, `מס ערך מוסף`,
+		`(total |estimated |sales |incl(uding|\.)? |includes |plus )?(tax|vat|v\.a\.t\.?|gst|hst|pst|iva|tva|mwst\.?|ust\.?|btw|moms|pdv|dph|taxes)( total| amount| collected| to be collected| included| incluido| inclus| inclusa| incluso| inklusive)?( ?[(@].*| ?\d.*| on .*| at .*|:.*)?$`,
+		`(sales|state|city|local|county|occupancy|value added|total sales|new york sales) tax\b`, `(סה"כ |סכום |מתוכו |מזה |כולל |הכולל |מתוכם )?(ה?מע"?מ)( .*)?$`, `מס ערך מוסף`,
+		`(steuer|mwst|ust|umsatzsteuer|mehrwertsteuer|tax|vat)[ .-]*(betrag|summe|gesamt)\b`, `total (des )?taxes\b`,
 		`(zzgl\.?|inkl\.?|enthaltene?|davon) .*(mwst|ust|umsatzsteuer|mehrwertsteuer)`, `umsatzsteuer|mehrwertsteuer|montant (de la )?tva|totale iva|di cui iva|cuota iva|podatek|kwota vat|importe iva`,
 	), roleTax},
 	{labelPattern(
@@ -72,27 +78,29 @@ var labelRules = []labelRule{
 		`.*(קיבלת|התקבלה העברה|העביר לך|העבירה לך|שלח לך|שלחה לך)( תשלום| העברה| כסף)?( של| על סך| בסך| בסכום( של)?)?$`,
 	), roleReceived},
 	{labelPattern(
-		`(amount|balance|total|payment|total amount|total balance|net amount|sum|please pay|invoice amount)( now)? (due|owing|outstanding|payable)\b.*`, `(please pay|due|due now|due today|outstanding|to be paid|pay this amount|amount to pay)\b.*`, `.*balance due`,
-		`(יתרה|נותר|סכום|חוב) לתשלום`, `לתשלום( עד.*)?$`, `יתרה פתוחה`, `zahlbetrag|zu zahlen|fälliger betrag|reste à payer|à régler|saldo dovuto|pozostało do zapłaty`,
+		`(?:the |your )?(amount|balance|total|payment|total amount|total balance|net amount|sum|please pay|invoice amount)( now)? (due|owing|outstanding|payable)\b.*`, `(please pay|due|due now|due today|outstanding|to be paid|pay this amount|amount to pay)\b.*`, `.*balance due`,
+		`(יתרה|נותר|סכום|חוב) לתשלום`, `לתשלום( עד.*)?$`, `יתרה פתוחה`, `residual|restbetrag|offener betrag|reste dû|noch zu zahlen|amount remaining`, `zahlbetrag|zu zahlen|fälliger betrag|reste à payer|à régler|saldo dovuto|pozostało do zapłaty`,
 	), roleDue},
 	{labelPattern(
 		`(total |amount |you |you've |you have |sum |we |we've |order )*(charged|paid|billed|debited)( (to|by|with|via|using|on|from|in|today|for|through|at|x)\b.*| \d.*)?$`,
 		`(total |your )?(amount|sum|payment) (charged|paid|billed|taken|tendered|debited|processed|received|successful)\b.*`, `total (charges?|payments?|charged|paid|billed)\b.*`, `(card|credit card|debit card|cc|bank card) (payment|charged?|ending|purchase)\b.*`, `(your )?payments?( amount| total| method.*)?$`, `payments? (of|received|by|via|from|made|with)\b.*`, `charged?( amount| total)?$`, `transaction (amount|total)`, `charge (amount|total|of)`,
+		`you('ve| have)? (just )?(paid|sent|gave|tipped|donated)\b.{0,40}$`,
 		`(visa|master ?card|amex|american express|apple pay|google pay|paypal|venmo|discover|maestro|diners|isracard|klarna|revolut|cash app|shop pay|bit|sepa)\b(.{0,40})$`, `(visa|mastercard|card) (ending|\*|x|\.)`, `.*(•|\*|x|\.){2,4} ?\d{4}$`,
 		`.*\b(we('ve| have)? charged|you (have )?(paid|sent|spent)|paid|charge of|payment of|payment in the amount of|a total of|was charged|been charged|will be charged|amounting to|debited|purchase of|transaction of|order of|in the amount of|for the amount of|sum of|donation of|gift of)( a (total|payment|sum) of)?$`,
-		`(סה"כ |סך |סכום )?(ה)?(שולם|שולמו|חויב|חיוב|חוייב|ששולם|שחויב|לחיוב|עסקה|תשלום|תשלומים|התקבל|שהתקבל|נגבה|תרומה)( .{0,40})?$`, `(סה"כ|סך|סכום) (ה)?(חיוב|תשלום|עסקה|העסקה|ששולם|שחויב|לחיוב|שהתקבל|התרומה|חיובים)( .*)?$`, `.*(חויבת|חויב כרטיסך|שילמת|חיוב|תשלום|עסקה|תרומה|הוראת קבע|רכישה|הזמנה|קבלה)( \S{1,20}){0,4} ?(בסך|על סך|בסכום|בסכום של|בסך של|על סך של)$`, `(אמצעי תשלום|כרטיס אשראי|ויזה|מאסטרקארד|ישראכרט|אשראי|ביט|מזומן|העברה בנקאית|אפל פיי|גוגל פיי).{0,40}$`,
+		`(סה"כ |סך |סכום )?(ה)?(שולם|שולמו|חויב|חיוב|חוייב|ששולם|שחויב|לחיוב|עסקה|תשלום|תשלומים|התקבל|שהתקבל|נגבה|תרומה)( .{0,40})?$`, `(סה"כ|סך|סכום) (ה)?(חיוב|תשלום|עסקה|העסקה|ששולם|שחויב|לחיוב|שהתקבל|התרומה|חיובים)( .*)?$`, `.*(חויבת|חויב כרטיסך|שילמת|חיוב|תשלום|עסקה|תרומה|הוראת קבע|רכישה|הזמנה|קבלה)( \S{1,20}){0,4} ?(בסך|על סך|בסכום|בסכום של|בסך של|על סך של)$`, `(אמצעי תשלום|כרטיס אשראי|ויזה|מאסטרקארד|ישראכרט|אשראי|ביט|העברה בנקאית|אפל פיי|גוגל פיי).{0,40}$`,
+		`(total|montant|somme|totale|gesamt|importe|importo|betrag|bedrag|kwota|razem|suma|totaal|summa) (payée?|réglée?|débitée?|pagato|pagado|bezahlt|gezahlt|zapłacono|betaald|betalt)(?:$|[ :(].*)`,
 		`pagato( con)?.*|pagado.*|payé.*|montant (payé|débité).*|bezahlt.*|gezahlt.*|zapłacono.*|opłacono.*|betaald.*|betalt.*|importe pagado|abgebucht.*`,
 	), roleCharged},
 	{labelPattern(
-		`(grand|order|invoice|purchase|trip|booking|receipt|bill|transaction|final|overall|cart|basket|your|ride|fare|reservation|ticket|subscription|monthly|new|fixed|document|estimated|combined|stay|bag|checkout|usd|eur|gbp|ils|net grand) total\b.*`, `(your |the )?total (amount|price|cost|sum|value|fare|to pay|payable|for|order|purchase|invoice|of|bill|fee|fees|rate|incl|due today|paid|usd|eur|gbp|in)\b.*`, `(amount|price|invoice|order|receipt|purchase|bill) (total|amount|value|sum)`,
+		`(grand|order|invoice|purchase|trip|booking|receipt|bill|transaction|final|overall|cart|basket|your|ride|fare|reservation|ticket|subscription|monthly|new|fixed|document|estimated|combined|stay|bag|checkout|usd|eur|gbp|ils|net grand) total\b.*`, `(your |the )?total (amount|price|cost|sum|value|fare|to pay|payable|for|order|purchase|invoice|of|bill|fee|fees|rate|incl|due today|paid|usd|eur|gbp|in)\b.*`, `(amount|price|invoice|order|receipt|purchase|bill) (total|amount|value|sum)`, `(ticket|booking|reservation|trip|itinerary|ride|stay|rental) (amount|cost|charges?|value)`, `final (cost|price|amount|charge|payment)`, `.*\b(invoice|bill|order|receipt)\b.{0,40} (for|of|totall?ing)$`,
 		`(סה"כ|סך הכל|סך הכול|סך|סכום) (סופי|כולל|לתשלום|הזמנה|ההזמנה|חשבונית|החשבונית|קבלה|הקבלה|חשבון|החשבון|מסמך|המסמך|רכישה|הרכישה|הקנייה|קנייה|נסיעה|נטו לתשלום|עסקה|לחשבונית|להזמנה|שולם).*`, `סכום (הקבלה|ההזמנה|החשבונית|הקנייה|הרכישה|המסמך|התשלום|לתשלום).*`, `מחיר (סופי|כולל|לתשלום)`, `סה"כ ב(ש"ח|שקלים|דולר|יורו|מטבע).*`,
-		`gesamt(betrag|summe|preis)\b.*|rechnungsbetrag|endbetrag|bestellsumme|summe gesamt|montant total.*|total général|total (de la )?commande|net à payer.*|totale (ordine|fattura|complessivo|documento|da pagare).*|importe total.*|total (a pagar|pedido|factura).*|do zapłaty.*|razem do zapłaty|łącznie|totaalbedrag|te betalen|att betala|at betale|celkem k úhradě|kwota do zapłaty|お?支払い?(合計|金額)|ご請求(金)?額|合計金額|總計|总计`,
+		`gesamt(betrag|summe|preis)\b.*|totaalprijs|totalpris|(prix|precio|prezzo|cena) (total|totale|całkowita)|rechnungsbetrag|endbetrag|bestellsumme|summe gesamt|montant total.*|total général|total (de la |de votre |de )?(commande|facture)|(somme|montant|total|reste) (totale? |due? |net )?à (payer|régler)|montant (total|dû|du prélèvement|prélevé)|net à payer.*|totale (ordine|fattura|complessivo|documento|da pagare).*|importe total.*|total (a pagar|pedido|factura).*|do zapłaty.*|razem do zapłaty|łącznie|totaalbedrag|te betalen|att betala|at betale|celkem k úhradě|kwota do zapłaty|お?支払い?(合計|金額)|ご請求(金)?額|合計金額|總計|总计`,
 	), roleGrand},
 	{labelPattern(
-		`(the )?totals?$`, `(the )?total (is|was|comes to|[a-z]{3})$`, `סה"?'?כ( .{0,12})?$`, `(ב)?סך הכ[ו]?ל$`, `(gesamt|summe|totale?|totaal|suma|razem|summa|sammanlagt|celkem|összesen|итого|合計|合计)$`,
+		`(the )?totals?$`, `\p{L}+ total$`, `((the|your) )?total (is|was|comes to|[a-z]{3})$`, `סה"?'?כ( .{0,12})?$`, `(ב)?סך הכ[ו]?ל$`, `(gesamt|summe|totale?|totaal|suma|razem|summa|sammanlagt|celkem|összesen|итого|合計|合计)$`,
 	), roleTotal},
 	{labelPattern(`(item |unit |your |list |base )?(price|fare|rate|cost)( each)?$`, `(מחיר|עלות)( יחידה| ליחידה| פריט)?$`, `item (total|price)`, `base fare.*`, `(trip|ride|lyft|uber) fare.*`), roleItem},
-	{labelPattern(`(the )?(amount|sum|value)$`, `סכום$`, `(importe|montant|betrag|importo|kwota|bedrag|belopp|valor)$`, `.*(על סך|בסך|בסכום)( של)?$`, `.*\b(price|cost|fee)$`), roleWeak},
+	{labelPattern(`(the )?(amount|sum|value)$`, `סכום$`, `(importe|montant|betrag|importo|kwota|bedrag|belopp|valor)$`, `.*(על סך|בסך|בסכום)( של)?$`, `.*\b(price|cost)$`), roleWeak},
 }
 
 // labelPattern joins patterns that must match from the label's beginning.
@@ -129,8 +137,19 @@ func labelRole(label string) role {
 		}
 		trimmed = lastClause(string(runes))
 	}
+	if r := roleOf(trimmed, text); r != roleNone {
+		return r
+	}
+	if last := lastClause(trimmed); last != trimmed {
+		return roleOf(last, text) // "Thank you! Your total is"
+	}
+	return roleNone
+}
+
+// roleOf tells what a label says; text is all that stands there, brackets too.
+func roleOf(label, text string) role {
 	for _, r := range labelRules {
-		if !r.pattern.MatchString(trimmed) {
+		if !r.pattern.MatchString(label) {
 			continue
 		}
 		if r.role.isTotal() && withoutTax.MatchString(text) {

@@ -13,18 +13,19 @@ import (
 	"github.com/jhillyerd/enmime/v2"
 	"github.com/jhillyerd/enmime/v2/mediatype"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/charset"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 	"github.com/prosaas/receipts/proto"
 )
 
 // Bounds on what is looked at. What lies beyond is left out, and the rest read.
 const (
-	maxParts      = 10_000    // of one message and what is nested in it
-	maxMultiparts = 20        // containers, so they nest no deeper: enmime reads each byte once a level
-	maxDepth      = 20        // of messages inside messages
-	maxHTMLBytes  = 8 << 20   // of one part, markup included: style sheets before the amount run long
-	maxTextBytes  = 256 << 10 // of one part as text, and of all that is looked at
-	maxLines      = 3000      // of one part, and of all that is looked at
-	maxHeader     = 1000      // characters of a header
+	maxParts      = 10_000  // of one message and what is nested in it
+	maxMultiparts = 20      // containers, so they nest no deeper: enmime reads each byte once a level
+	maxDepth      = 20      // of messages inside messages
+	maxHTMLBytes  = 8 << 20 // of one part, markup included: style sheets before the amount run long
+	maxHeader     = 1000    // characters of a header
 	maxDocuments  = 20
 )
 
@@ -36,6 +37,8 @@ type message struct {
 	received time.Time
 	docs     []document
 	files    []file
+	invoices []invoice                // structured ones
+	readings map[*page.Line][]reading // of each document, by its first line: see [message.readingsOf]
 }
 
 type sender struct {
@@ -44,18 +47,50 @@ type sender struct {
 	domain  string // lower case, of the address
 }
 
+// The kinds of documents, as the source of a field names them.
+const (
+	kindHTML = "html"
+	kindText = "text"
+	kindPDF  = "pdf"
+)
+
 // document is one text of the mail, in the order in which a reader sees it.
 type document struct {
-	kind   string // html or text
+	kind   string
 	origin string // what a receipt in it was read from
-	lines  []line
-	markup markup
+	lines  []page.Line
+	markup page.Markup
+}
+
+// texts are the mail's own texts. HTML comes first: its tables tell which label
+// an amount belongs to.
+func (m *message) texts() []document {
+	var sorted []document
+	for _, kind := range []string{kindHTML, kindText} {
+		for _, doc := range m.docs {
+			if doc.kind == kind {
+				sorted = append(sorted, doc)
+			}
+		}
+	}
+	return sorted
+}
+
+// main is the text that tells best what the mail is: its own, or else that of
+// the first document attached.
+func (m *message) main() (document, bool) {
+	for _, doc := range append(m.texts(), m.docs...) {
+		return doc, true
+	}
+	return document{}, false
 }
 
 // file is an attachment.
 type file struct {
 	proto.Attachment
-	sha256 string
+	sha256  string
+	content []byte
+	read    bool // its text was read
 }
 
 // originBody is the origin of what the mail itself says.
@@ -76,8 +111,9 @@ func parseMessage(raw []byte, received time.Time) (*message, error) {
 	}
 	m.bound()
 	for _, doc := range m.docs {
-		turnVisual(doc.lines)
+		page.TurnVisual(doc.lines)
 	}
+	m.cutQuoted()
 	m.readForwarded()
 	return m, nil
 }
@@ -161,8 +197,8 @@ func (p *parser) mediaType(value string) (string, map[string]string, []string, e
 }
 
 func (m *message) readHeader(h textproto.MIMEHeader) {
-	m.subject = clip(normalise(decodeHeader(h.Get("Subject"))), maxHeader)
-	m.from = parseSender(leading(h.Get("From"), 4*maxHeader))
+	m.subject = script.Clip(script.Normalise(charset.Header(h.Get("Subject"))), maxHeader)
+	m.from = parseSender(script.Leading(h.Get("From"), 4*maxHeader))
 	m.bulk = h.Get("List-Unsubscribe") != "" || h.Get("List-Id") != "" || strings.EqualFold(h.Get("Precedence"), "bulk") || strings.EqualFold(h.Get("Precedence"), "list")
 }
 
@@ -170,14 +206,14 @@ func (m *message) readHeader(h textproto.MIMEHeader) {
 func parseSender(value string) sender {
 	var s sender
 	if i := strings.LastIndexByte(value, '<'); i >= 0 {
-		s.name = decodeHeader(value[:i])
+		s.name = charset.Header(value[:i])
 		s.address, _, _ = strings.Cut(value[i+1:], ">")
 	} else if strings.Contains(value, "@") {
 		s.address = value
 	} else {
-		s.name = decodeHeader(value)
+		s.name = charset.Header(value)
 	}
-	s.name = strings.Trim(clip(normalise(s.name), maxHeader), `"' `)
+	s.name = strings.Trim(script.Clip(script.Normalise(s.name), maxHeader), `"' `)
 	s.address = strings.ToLower(strings.TrimSpace(s.address))
 	if i := strings.LastIndexByte(s.address, '@'); i >= 0 {
 		s.domain = strings.Trim(s.address[i+1:], ". ")
@@ -231,9 +267,9 @@ func (p *parser) addFile(part *enmime.Part) {
 		return // logos and tracking pixels
 	}
 	sum := sha256.Sum256(part.Content)
-	f := file{sha256: hex.EncodeToString(sum[:])}
+	f := file{sha256: hex.EncodeToString(sum[:]), content: part.Content}
 	f.N = len(p.message.files) + 1
-	f.Name = normalise(decodeHeader(part.FileName))
+	f.Name = script.Normalise(charset.Header(part.FileName))
 	f.MediaType = mediaTypeOf(part)
 	f.Size = int64(len(part.Content))
 	p.message.files = append(p.message.files, f)
@@ -264,15 +300,15 @@ func (p *parser) addText(part *enmime.Part) {
 	}
 	content := part.Content[:min(len(part.Content), maxHTMLBytes)]
 	_, params, _, _ := mediatype.Parse(part.Header.Get("Content-Type")) // as sent: enmime was told utf-8
-	text := strings.ReplaceAll(decodeText(content, params["charset"]), "\x00", "")
-	doc := document{kind: "text", origin: originBody}
+	text := strings.ReplaceAll(charset.Text(content, params["charset"]), "\x00", "")
+	doc := document{kind: kindText, origin: originBody}
 	if part.ContentType == "text/html" || looksLikeHTML(text) {
-		doc.kind = "html"
-		doc.lines, doc.markup = layHTML(text)
+		doc.kind = kindHTML
+		doc.lines, doc.markup = page.HTML(text)
 	} else {
-		doc.lines = layText(leading(text, maxTextBytes))
+		doc.lines = page.Text(script.Leading(text, page.MaxBytes))
 	}
-	if len(doc.lines) > 0 || doc.markup.found() {
+	if len(doc.lines) > 0 || doc.markup.Found() {
 		p.message.docs = append(p.message.docs, doc)
 	}
 }
@@ -293,3 +329,17 @@ type UnreadableError struct {
 const ReasonNoHeader = "no_header"
 
 func (e *UnreadableError) Error() string { return "read message: " + e.Reason }
+
+// bound cuts the message down to as many lines, and as much text, as is looked
+// at: all that is read of it later costs a bounded time. HTML counts first, as
+// it is read first.
+func (m *message) bound() {
+	left, text := page.MaxLines, page.MaxBytes
+	for _, kind := range []string{kindHTML, kindText} {
+		for i := range m.docs {
+			if doc := &m.docs[i]; doc.kind == kind {
+				doc.lines = page.Bound(doc.lines, &left, &text)
+			}
+		}
+	}
+}

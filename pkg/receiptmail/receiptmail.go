@@ -2,32 +2,40 @@
 // in, receipts with the reasons for them come out.
 //
 // It is pure: no network, no clock, no state, so the same bytes always give the
-// same answer and a crash leaves nothing behind. Whatever the input, it neither
-// panics nor goes on for ever: parts, depth, text and candidates are bounded,
-// and what lies beyond a bound is left out.
+// same answer and a crash leaves nothing behind but compiled code in a cache. (A
+// PDF that takes longer than ten seconds is the one thing that a clock cuts off.)
+// Whatever the input, it neither panics nor goes on for ever: parts, depth, text,
+// pages and candidates are bounded, and what lies beyond a bound is left out.
 //
 // It never guesses. An amount is what a label, a table or the mail's own markup
 // says it is, in the currency that the mail names; what is not told stays
 // absent, and what is doubtful is marked for review with the reason.
 //
-// The way down: [Read] takes the message apart (message.go, html.go, text.go),
-// asks each strategy for findings (schemaorg.go, labelled.go), weighs whether
-// it is a receipt (decide.go), and keeps the surest finding of each field.
+// The way down: [Reader.Read] takes the message apart (message.go) and reads what
+// came with it (files.go), asks each strategy for findings (files.go for
+// structured invoices, schemaorg.go, senders.go, and labelled.go with label.go,
+// total.go, purchase.go and identity.go), weighs whether it is a receipt
+// (decide.go), tells its purchases apart, and believes of each field what most
+// speaks for (resolve.go). internal/ holds what knows nothing of receipts: pages,
+// amounts, dates, charsets, PDFs, structured invoices.
 package receiptmail
 
 import (
+	"context"
 	"slices"
 	"time"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pdf"
 	"github.com/prosaas/receipts/proto"
 )
 
 // Version is the version of the extractor, stored with each outcome: a message
 // read by an older one can be read again.
-const Version = 1
+const Version = 2
 
 // Result is what a message came to. No receipts: it is none.
 type Result struct {
+	Sender   string // whose rule was used, "" for none
 	Receipts []Receipt
 	Decision Decision
 }
@@ -43,28 +51,25 @@ type Receipt struct {
 // The reasons for review, as ReviewReasons holds them.
 const (
 	ReviewNoTotal           = "no_total"
+	ReviewZeroTotal         = "zero_total"
 	ReviewNoCurrency        = "no_currency"
 	ReviewLowConfidence     = "low_confidence"      // of the total or its currency
 	ReviewConflictingTotals = "conflicting_totals"  // the mail tells two
 	ReviewAttachmentNotRead = "attachment_not_read" // and the mail itself tells no total
 	ReviewNoVendor          = "no_vendor"
-	ReviewAmountDue         = "amount_due" // asked for, not known to be paid
+	ReviewAmountDue         = "amount_due"           // asked for, not known to be paid
+	ReviewNoAllocation      = "no_allocation_number" // Israeli VAT that cannot be deducted without
 )
 
 // sureEnough is the confidence below which a person should look. It lies below
 // every label that stands right beside its amount, and above amounts that only
 // follow from their surroundings.
-const sureEnough = 0.6
+const sureEnough = 0.7
 
-// strategy reads findings out of a message: one way of knowing. A new one is
-// added to [strategies] and changes nothing else.
+// strategy reads findings out of a message: one way of knowing. [Reader.Read]
+// lists them, surest first.
 type strategy interface {
 	read(m *message) []finding
-}
-
-// strategies lists every strategy, surest first.
-func strategies() []strategy {
-	return []strategy{schemaOrg{}, labelled{}}
 }
 
 // field names a field as [proto.ReceiptDetail.Fields] does.
@@ -80,6 +85,16 @@ const (
 	fieldIssuedOn field = "issued_on"
 	fieldVendor   field = "vendor"
 	fieldTaxID    field = "vendor_tax_id"
+
+	fieldAllocation field = "allocation_number"
+)
+
+// The strategies, as the sources of their findings begin.
+const (
+	wayStated   = "e_invoice/"
+	waySchema   = "schema_org/"
+	waySender   = "sender_rule/"
+	wayLabelled = "labelled/"
 )
 
 const maxFieldText = 200 // characters, as [proto.Field] promises
@@ -98,18 +113,51 @@ type finding struct {
 	conflict bool // of a total: the same source also tells another
 }
 
+// Reader reads messages. It is safe for concurrent use.
+type Reader struct {
+	pdf     *pdf.Engine
+	senders []senderRule
+}
+
+// NewReader makes a reader, which must be closed. It starts its PDF sandbox with
+// the first PDF; cacheDir, where it is not empty, keeps the sandbox's compiled
+// code, without which each start costs some seconds.
+func NewReader(cacheDir string) *Reader {
+	return &Reader{pdf: pdf.New(cacheDir), senders: senderRules()}
+}
+
+// Without is a reader that has no rule for the sender, as it would be had nobody
+// met it yet. It is closed with the one it was made of.
+func (r *Reader) Without(sender string) *Reader {
+	rules := slices.DeleteFunc(slices.Clone(r.senders), func(s senderRule) bool { return s.name == sender })
+	return &Reader{pdf: r.pdf, senders: rules}
+}
+
+// Close ends the reader's sandbox. No message may be in hand.
+func (r *Reader) Close(ctx context.Context) error { return r.pdf.Close(ctx) }
+
 // Read reads one message, as RFC 5322 has it. received is when Gmail got it;
-// zero is unknown.// An error, of type [UnreadableError], says that nothing of it could be read.
-func Read(raw []byte, received time.Time) (Result, error) {
+// zero is unknown. An error of type [UnreadableError] says that nothing of it
+// could be read; others are ctx's cause, or that the PDF sandbox does not start.
+func (r *Reader) Read(ctx context.Context, raw []byte, received time.Time) (Result, error) {
 	m, err := parseMessage(raw, received)
 	if err != nil {
 		return Result{}, err
 	}
-	var found []finding
-	for _, s := range strategies() {
-		found = append(found, s.read(m)...)
+	if err := r.readFiles(ctx, m); err != nil {
+		return Result{}, err
 	}
-	result := Result{Decision: decide(m, found)}
+	ways := []strategy{stated{}, schemaOrg{}}
+	rule, ruled := senderRuleOf(r.senders, m)
+	if ruled {
+		ways = append(ways, rule)
+	}
+	ways = append(ways, labelled{})
+	var found []finding
+	for _, w := range ways {
+		found = append(found, w.read(m)...)
+	}
+	result := Result{Sender: rule.name, Decision: decide(m, rule, found)}
 	if !result.Decision.Receipt {
 		return result, nil
 	}
@@ -118,65 +166,6 @@ func Read(raw []byte, received time.Time) (Result, error) {
 		result.Receipts = append(result.Receipts, receiptOf(m, p, vendor, from))
 	}
 	return result, nil
-}
-
-// group is what all strategies found of one purchase.
-type group struct {
-	origin   string
-	ordinal  int
-	findings []finding
-}
-
-// groupPurchases sorts findings by purchase. A purchase without a total, beside
-// others that have one, is a leftover of those. A mail that tells no total at
-// all is one receipt still, of its document if it brought one.
-func groupPurchases(m *message, found []finding) []group {
-	var groups []group
-	for _, f := range found {
-		i := slices.IndexFunc(groups, func(g group) bool { return g.origin == f.origin && g.ordinal == f.ordinal })
-		if i < 0 {
-			groups = append(groups, group{origin: f.origin, ordinal: f.ordinal})
-			i = len(groups) - 1
-		}
-		groups[i].findings = append(groups[i].findings, f)
-	}
-	withTotal := slices.DeleteFunc(slices.Clone(groups), func(g group) bool { _, ok := surest(g.findings, fieldTotal); return !ok })
-	if len(withTotal) > 0 {
-		return withTotal
-	}
-	rest := group{origin: originBody}
-	if f, ok := mainDocument(m); ok {
-		rest.origin = f.sha256
-	}
-	for _, g := range groups {
-		rest.findings = append(rest.findings, g.findings...)
-	}
-	return []group{rest}
-}
-
-// mainDocument is the attachment that looks most like the receipt.
-func mainDocument(m *message) (file, bool) {
-	documents := slices.DeleteFunc(slices.Clone(m.files), func(f file) bool { return !isDocument(f) })
-	for _, f := range documents {
-		if documentFile.MatchString(f.Name) {
-			return f, true
-		}
-	}
-	if len(documents) == 0 {
-		return file{}, false
-	}
-	return documents[0], true
-}
-
-// surest is the finding of a field in which to believe: the first of the most
-// confident, as strategies come surest first.
-func surest(found []finding, name field) (best finding, ok bool) {
-	for _, f := range found {
-		if f.field == name && (!ok || f.confidence > best.confidence) {
-			best, ok = f, true
-		}
-	}
-	return best, ok
 }
 
 // receiptOf takes the surest of what was found; vendor, with the reason from, is
@@ -191,16 +180,17 @@ func receiptOf(m *message, g group, vendor proto.Vendor, from proto.Field) Recei
 		r.Attachments = append(r.Attachments, f.Attachment)
 	}
 	take := func(name field) *string {
-		f, ok := surest(g.findings, name)
+		a, ok := agree(g.findings, name)
 		if !ok {
 			return nil
 		}
-		r.Fields[string(name)] = proto.Field{Source: f.source, Confidence: f.confidence, Text: f.text}
-		return &f.value
+		r.Fields[string(name)] = proto.Field{Source: a.best.source, Confidence: a.best.confidence, Text: a.best.text}
+		return &a.best.value
 	}
 	r.Total, r.Currency = take(fieldTotal), take(fieldCurrency)
 	r.Tax, r.Subtotal = take(fieldTax), take(fieldSubtotal)
 	r.Number, r.OrderID, r.IssuedOn = take(fieldNumber), take(fieldOrderID), take(fieldIssuedOn)
+	r.AllocationNumber = take(fieldAllocation)
 
 	if name := take(fieldVendor); name != nil {
 		vendor.Name = *name
@@ -212,41 +202,47 @@ func receiptOf(m *message, g group, vendor proto.Vendor, from proto.Field) Recei
 	}
 	r.Vendor = vendor
 
-	total, _ := surest(g.findings, fieldTotal)
-	r.Type = typeOf(m, total.role == roleRefunded)
+	total, _ := agree(g.findings, fieldTotal)
+	r.Type = typeOf(m, total.best.role == roleRefunded)
+	r.LineItems = lineItemsOf(m, g)
+	r.Group = purchaseKey(r.ReceiptDetail, m.received)
 	r.ReviewReasons = reviewReasons(m, g, r.ReceiptDetail)
 	r.NeedsReview = len(r.ReviewReasons) > 0
 	return r
 }
 
 // reviewReasons tells why a person should look. A total that two strategies
-// tell differently is a conflict, however sure each is.
+// tell differently is a conflict, unless one of them stated it.
 func reviewReasons(m *message, g group, r proto.ReceiptDetail) []string {
 	reasons := []string{}
-	total, told := surest(g.findings, fieldTotal)
+	total, told := agree(g.findings, fieldTotal)
 	if !told {
 		reasons = append(reasons, ReviewNoTotal)
-		if len(m.files) > 0 {
+		if slices.ContainsFunc(m.files, func(f file) bool { return !f.read }) {
 			reasons = append(reasons, ReviewAttachmentNotRead)
 		}
+	}
+	if told && amountOf(total.best.value).IsZero() {
+		reasons = append(reasons, ReviewZeroTotal)
 	}
 	if r.Currency == nil {
 		reasons = append(reasons, ReviewNoCurrency)
 	}
-	currency, priced := surest(g.findings, fieldCurrency)
-	if told && total.confidence < sureEnough || priced && currency.confidence < sureEnough {
+	currency, priced := agree(g.findings, fieldCurrency)
+	if told && total.best.confidence < sureEnough || priced && currency.best.confidence < sureEnough {
 		reasons = append(reasons, ReviewLowConfidence)
 	}
-	if slices.ContainsFunc(g.findings, func(f finding) bool {
-		return f.field == fieldTotal && (f.conflict && f.source == total.source || f.value != total.value)
-	}) {
+	if told && total.best.confidence < sureStatedInvoice && (total.best.conflict || total.against > 0 || priced && currency.against > 0) {
 		reasons = append(reasons, ReviewConflictingTotals)
 	}
-	if told && total.role == roleDue {
+	if told && total.best.role == roleDue {
 		reasons = append(reasons, ReviewAmountDue)
 	}
 	if r.Vendor.Name == "" {
 		reasons = append(reasons, ReviewNoVendor)
+	}
+	if lacksAllocation(r, m.received) {
+		reasons = append(reasons, ReviewNoAllocation)
 	}
 	return reasons
 }

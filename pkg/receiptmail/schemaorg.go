@@ -4,9 +4,14 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/shopspring/decimal"
 	"golang.org/x/net/html"
+
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
 // schemaOrg reads what a mail says to machines: schema.org's Order, Invoice and
@@ -28,7 +33,7 @@ func (schemaOrg) read(m *message) []finding {
 	ordinal := 0
 	seen := map[string]bool{}
 	for _, doc := range m.docs {
-		for _, t := range slices.Concat(jsonThings(doc.markup.jsonLD), microdataThings(doc.markup.items)) {
+		for _, t := range slices.Concat(jsonThings(doc.markup.JSONLD), microdataThings(doc.markup.Items)) {
 			found := t.findings(doc.origin, ordinal)
 			if key := keyOf(found); len(found) > 0 && !seen[key] && ordinal < maxThings {
 				seen[key] = true
@@ -99,13 +104,13 @@ func (t thing) findings(origin string, ordinal int) []finding {
 	}
 	var all []finding
 	found := func(f field, value string) {
-		if value = normalise(value); value != "" {
-			all = append(all, finding{origin: origin, ordinal: ordinal, field: f, value: value, source: "schema_org/" + t.kind(), confidence: sureSchema, text: clip(t.kind()+" "+string(f)+" "+value, maxFieldText), role: roleCharged})
+		if value = script.Normalise(value); value != "" {
+			all = append(all, finding{origin: origin, ordinal: ordinal, field: f, value: value, source: waySchema + t.kind(), confidence: sureSchema, text: script.Clip(t.kind()+" "+string(f)+" "+value, maxFieldText), role: roleCharged})
 		}
 	}
 	amount, err := decimal.NewFromString(strings.ReplaceAll(price, ",", ""))
 	if err != nil {
-		if value, ambiguous, _, ok := parseNumber(price); ok && !ambiguous {
+		if value, ambiguous, _, ok := money.ParseNumber(price); ok && !ambiguous {
 			amount, err = value, nil
 		}
 	}
@@ -113,14 +118,14 @@ func (t thing) findings(origin string, ordinal int) []finding {
 		return nil
 	}
 	code = strings.ToUpper(code)
-	found(fieldTotal, formatAmount(amount, code))
+	found(fieldTotal, money.Format(amount, code))
 	if len(code) == 3 {
 		found(fieldCurrency, code)
 	}
 	found(fieldOrderID, t.first("orderNumber", "reservationNumber", "reservationId"))
 	found(fieldNumber, t.first("confirmationNumber", "accountId", "identifier"))
 	for _, key := range []string{"orderDate", "paymentDate", "bookingTime"} {
-		if day := t.text(key); len(day) >= 10 && isoDate.MatchString(day[:10]) {
+		if day := t.text(key); isDay(day) {
 			found(fieldIssuedOn, day[:10])
 			break
 		}
@@ -132,6 +137,12 @@ func (t thing) findings(origin string, ordinal int) []finding {
 		}
 	}
 	return all
+}
+
+// isDay tells whether a value begins with a day as ISO 8601 writes it.
+func isDay(value string) bool {
+	_, err := time.Parse(time.DateOnly, value[:min(len(value), len(time.DateOnly))])
+	return err == nil
 }
 
 // price finds the total with its currency: told by the object itself, or by the
@@ -204,21 +215,21 @@ func microdataThings(items []*html.Node) []thing {
 
 // readItem turns an element with itemscope into the object that it describes.
 func readItem(n *html.Node, depth int) thing {
-	t := thing{"@type": attr(n, "itemtype")}
+	t := thing{"@type": page.Attr(n, "itemtype")}
 	readProperties(n, t, depth)
 	return t
 }
 
 func readProperties(n *html.Node, t thing, depth int) {
-	if depth > maxNodeDepth {
+	if depth > page.MaxNodeDepth {
 		return
 	}
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
 		if c.Type != html.ElementNode {
 			continue
 		}
-		scoped := hasAttr(c, "itemscope")
-		prop := attr(c, "itemprop")
+		scoped := page.HasAttr(c, "itemscope")
+		prop := page.Attr(c, "itemprop")
 		switch _, told := t[prop]; {
 		case prop != "" && !told && scoped:
 			t[prop] = map[string]any(readItem(c, depth+1))
@@ -233,7 +244,7 @@ func readProperties(n *html.Node, t thing, depth int) {
 
 func propertyValue(n *html.Node) string {
 	for _, key := range []string{"content", "datetime", "href", "src"} {
-		if v, ok := lookup(n, key); ok {
+		if v, ok := page.Lookup(n, key); ok {
 			return v
 		}
 	}
@@ -243,5 +254,5 @@ func propertyValue(n *html.Node) string {
 			b.WriteString(d.Data)
 		}
 	}
-	return normalise(b.String())
+	return script.Normalise(b.String())
 }

@@ -58,7 +58,7 @@ func TestStrategiesThatDisagree(t *testing.T) {
 	t.Parallel()
 	raw := "From: Tidal <orders@tidal.example.org>\r\nSubject: Your order is confirmed\r\nContent-Type: text/html\r\n\r\n" +
 		`<script type="application/ld+json">{"@type":"Order","price":"50.00","priceCurrency":"EUR"}</script><p>Order total: €45.00</p>`
-	result, err := Read([]byte(raw), time.Time{})
+	result, err := reader.Read(t.Context(), []byte(raw), time.Time{})
 	if err != nil || len(result.Receipts) != 1 {
 		t.Fatalf("%d receipts, error %v", len(result.Receipts), err)
 	}

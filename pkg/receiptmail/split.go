@@ -5,6 +5,9 @@ import (
 	"strings"
 
 	"github.com/shopspring/decimal"
+
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
 const maxPurchases = 50 // in one document
@@ -17,7 +20,8 @@ type marker struct {
 
 // splitPurchases takes a document apart that tells several purchases, each with
 // an order or transaction number of its own. It does so only where the parts
-// add up to another total that the document tells: else nil.
+// add up to another total that the document tells, or are orders with a total
+// each: else nil.
 func splitPurchases(doc document, readings []reading) []purchase {
 	for _, kind := range []identity{identityOrder, identityTransaction} {
 		markers := markersOf(doc.lines, kind)
@@ -31,8 +35,37 @@ func splitPurchases(doc document, readings []reading) []purchase {
 				}
 			}
 		}
+		if kind == identityOrder {
+			if parts := separateOrders(markers, len(doc.lines), readings); parts != nil {
+				return parts
+			}
+		}
 	}
 	return nil
+}
+
+// separateOrders reads orders that a document tells one below the other, each
+// with a number, a total of its own, and nothing that sums them up.
+func separateOrders(markers []marker, end int, readings []reading) []purchase {
+	var parts []purchase
+	for i, m := range markers {
+		to := end
+		if i+1 < len(markers) {
+			to = markers[i+1].line
+		}
+		var inside []reading
+		for _, r := range readings {
+			if r.line >= m.line && r.line < to {
+				inside = append(inside, r)
+			}
+		}
+		t, conflict, ok := chooseTotal(inside)
+		if !ok || conflict || t.role != roleGrand || slices.ContainsFunc(parts, func(p purchase) bool { return p.id == m.id }) {
+			return nil
+		}
+		parts = append(parts, purchase{total: t, from: m.line, to: to, id: m.id})
+	}
+	return parts
 }
 
 const maxOverall = 10
@@ -44,7 +77,7 @@ func overallTotals(readings []reading) []reading {
 	return totals[:min(len(totals), maxOverall)]
 }
 
-func markersOf(lines []line, kind identity) []marker {
+func markersOf(lines []page.Line, kind identity) []marker {
 	var markers []marker
 	distinct := map[string]bool{}
 	for i := range lines {
@@ -76,20 +109,20 @@ func sections(markers []marker, end int, after bool, whole reading, readings []r
 			}
 		}
 		t, ok := sectionTotal(readings, whole, from, to)
-		if !ok || t.amount.currency != whole.amount.currency {
+		if !ok || t.amount.Currency != whole.amount.Currency {
 			return nil
 		}
-		sum = sum.Add(t.amount.value)
+		sum = sum.Add(t.amount.Value)
 		if n, seen := at[m.id]; seen { // several things of one order
 			p := &parts[n]
-			p.total.amount.value = p.total.amount.value.Add(t.amount.value)
-			p.total.text = clip(p.total.text+" + "+t.text, maxFieldText)
+			p.total.amount.Value = p.total.amount.Value.Add(t.amount.Value)
+			p.total.text = script.Clip(p.total.text+" + "+t.text, maxFieldText)
 			continue
 		}
 		at[m.id] = len(parts)
 		parts = append(parts, purchase{total: t, from: from, to: to, id: m.id})
 	}
-	if len(parts) < 2 || !sum.Equal(whole.amount.value) {
+	if len(parts) < 2 || !sum.Equal(whole.amount.Value) {
 		return nil
 	}
 	return parts
@@ -100,7 +133,7 @@ func sections(markers []marker, end int, after bool, whole reading, readings []r
 func sectionTotal(readings []reading, whole reading, from, to int) (reading, bool) {
 	var inside []reading
 	for _, r := range readings {
-		if r.line >= from && r.line < to && !r.amount.value.Equal(whole.amount.value) {
+		if r.line >= from && r.line < to && !r.amount.Value.Equal(whole.amount.Value) {
 			inside = append(inside, r)
 		}
 	}
@@ -113,11 +146,11 @@ func sectionTotal(readings []reading, whole reading, from, to int) (reading, boo
 		if r.role != roleItem {
 			continue
 		}
-		value := sum.amount.value.Add(r.amount.value)
+		value := sum.amount.Value.Add(r.amount.Value)
 		texts = append(texts, r.text)
 		sum = r
-		sum.amount.value, sum.role = value, roleTotal
+		sum.amount.Value, sum.role = value, roleTotal
 	}
-	sum.text = clip(strings.Join(texts, " + "), maxFieldText)
+	sum.text = script.Clip(strings.Join(texts, " + "), maxFieldText)
 	return sum, len(texts) > 0
 }

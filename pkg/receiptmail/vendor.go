@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 	"github.com/prosaas/receipts/proto"
 )
 
@@ -14,7 +15,7 @@ import (
 var platforms = map[string]bool{
 	"stripe.com": true, "paypal.com": true, "paypal.co.uk": true, "paypal.de": true, "squareup.com": true, "square.com": true, "intuit.com": true, "quickbooks.com": true,
 	"xero.com": true, "freshbooks.com": true, "waveapps.com": true, "zoho.com": true, "paddle.com": true, "paddle.net": true, "fastspring.com": true, "gumroad.com": true,
-	"lemonsqueezy.com": true, "lemonsqueezy-mail.com": true, "2checkout.com": true, "shopify.com": true, "shopifyemail.com": true, "klarna.com": true, "sumup.com": true, "bill.com": true, "gocardless.com": true,
+	"lemonsqueezy.com": true, "lemonsqueezy-mail.com": true, "2checkout.com": true, "shopify.com": true, "shopifyemail.com": true, "klarna.com": true, "venmo.com": true, "cash.app": true, "square.online": true, "sumup.com": true, "bill.com": true, "gocardless.com": true,
 	"morning.co": true, "greeninvoice.co.il": true, "icount.co.il": true, "invoice4u.co.il": true, "ezcount.co.il": true, "rivhit.co.il": true, "sumit.co.il": true,
 	"payplus.co.il": true, "invoice-one.com": true, "cardcom.co.il": true, "cardcom.solutions": true, "meshulam.co.il": true, "grow.business": true, "tranzila.com": true,
 	"tabit.cloud": true, "printernet.co.il": true, "finbot.co.il": true, "linet.org.il": true, "hashavshevet.com": true, "easycount.co.il": true, "10ten.co.il": true,
@@ -27,9 +28,10 @@ const nameValue = `([\p{L}\p{N}][^\n<>|]{1,60}?)`
 // statedSellers are the ways in which a subject or body names who sold.
 var statedSellers = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)^(?:fwd?: |re: )*(?:your |new |a )?(?:(?:payment|order|purchase|sales|tax|paid|refund) )*(?:receipt|invoice|bill|statement|refund|credit note)(?: #?[\w-]*\d[\w-]*)? from ` + nameValue + `(?: (?:is|for|on|has|was|due)\b.*| [#(\[].*| - .*|[!.,:].*)?$`),
-	regexp.MustCompile(`(?i)\b(?:payment|purchase) (?:of \S+(?: [A-Z]{3})? )?(?:to|at|from) ` + nameValue + `(?: (?:on|for|has|was|is)\b.*| [#(].*|[!.,(].*)?$`),
-	regexp.MustCompile(`(?i)\b(?:amounting to|payment of|paid|a total of|sent) [^A-Za-z]{0,4}[\d.,]+(?: ?[A-Z]{3})? to ` + nameValue + `\s*(?:\(.*|[.!,]? .*|[.!,])?$`),
-	regexp.MustCompile(`(?:חשבונית מס(?:\s?/?-?\s?קבלה)?|חשבונית|קבלה|חשבון עסקה)(?: (?:מס'|מספר))? ?#?\d* ?(?:- ?| מאת | עבור | מ-)` + nameValue + `(?: מ(?:ס|ספר) .*)?$`),
+	regexp.MustCompile(`(?i)\b(?:payment|purchase|transaction) (?:of \S+(?: [A-Z]{3})? )?(?:to|at|from|with) ` + nameValue + `(?: (?:on|for|has|was|is)\b.*| [#(].*|[!.,(].*)?$`),
+	regexp.MustCompile(`(?i)^you (?:paid|sent) ([^\d$€£₪<>|]{2,60}?) (?:[A-Z]{0,3}[$€£₪]|[\d.,]+ ?[A-Z€₪£$]).*$`),
+	regexp.MustCompile(`(?i)\b(?:amounting to|payment of|paid|a total of|sent) [^A-Za-z]{0,4}[\d.,]+(?: ?[A-Z]{3})? to ` + nameValue + `(?: (?:on|for|via|with|using|was|has)\b.*|\s*\(.*|[.!,](?: .*)?)?$`),
+	regexp.MustCompile(`(?:חשבונית מס(?:\s?/?-?\s?קבלה)?|חשבונית|קבלה|חשבון עסקה)(?: שלך)?(?: (?:מס'|מספר))? ?#?\d* ?(?:- ?| מאת | עבור | מ-)` + nameValue + `(?: מ(?:ס|ספר) .*| #.*)?$`),
 	regexp.MustCompile(`^` + nameValue + ` (?:שלח(?:/ה|ה)? (?:לך|לכם|אליך)|הפיק(?:/ה|ה)? (?:עבורך|לך)) `),
 	regexp.MustCompile(`(?:תשלום|חיוב|קנייה|רכישה|עסקה)(?: על סך \S+(?: \S{1,5})?)? (?:ל-|אצל |בבית העסק |לטובת )` + nameValue + `(?: (?:התקבל|בוצע|אושר|נקלט|בתאריך).*)?$`),
 }
@@ -51,7 +53,10 @@ func vendorOf(m *message) (proto.Vendor, proto.Field) {
 	via := viaPlatform.MatchString(name)
 	if domain == "" || platforms[domain] || via {
 		if stated, text, source := statedSeller(m); stated != "" {
-			return proto.Vendor{Name: stated}, proto.Field{Source: source, Confidence: 0.8, Text: clip(text, maxFieldText)}
+			return proto.Vendor{Name: stated}, proto.Field{Source: source, Confidence: 0.8, Text: script.Clip(text, maxFieldText)}
+		}
+		if seller, kind, ok := documentSeller(m); ok {
+			return proto.Vendor{Name: seller.name}, proto.Field{Source: wayLabelled + kind, Confidence: seller.sure, Text: script.Clip(seller.text, maxFieldText)}
 		}
 		domain = ""
 	}
@@ -67,20 +72,49 @@ func vendorOf(m *message) (proto.Vendor, proto.Field) {
 		label, _, _ := strings.Cut(domain, ".")
 		return proto.Vendor{Name: strings.ToUpper(label[:1]) + label[1:], Domain: domain}, proto.Field{Source: "sender/domain", Confidence: 0.6, Text: domain}
 	}
+	if seller, kind, ok := documentSeller(m); ok && domain != "" && !ownsDomain(name, domain) && ownsDomain(seller.name, domain) && len(foldLetters(seller.name)) >= len(foldLetters(firstLabel(domain))) {
+		return proto.Vendor{Name: seller.name, Domain: domain}, proto.Field{Source: wayLabelled + kind, Confidence: seller.sure, Text: script.Clip(seller.text, maxFieldText)} // a person of the firm sent it
+	}
 	sure := 0.85
 	if domain == "" && !via {
 		sure = 0.4 // the platform's own name, or a person's
 	}
-	return proto.Vendor{Name: name, Domain: domain}, proto.Field{Source: "sender/name", Confidence: sure, Text: clip(m.from.name, maxFieldText)}
+	return proto.Vendor{Name: name, Domain: domain}, proto.Field{Source: "sender/name", Confidence: sure, Text: script.Clip(m.from.name, maxFieldText)}
+}
+
+// ownsDomain tells whether a domain is the name's own: shoe-house.co.uk is Shoe House Ltd's.
+func ownsDomain(name, domain string) bool {
+	label, name := foldLetters(firstLabel(domain)), foldLetters(name)
+	return len(label) > 3 && (strings.HasPrefix(name, label) || len(name) > 3 && strings.HasPrefix(label, name))
+}
+
+func firstLabel(domain string) string {
+	label, _, _ := strings.Cut(domain, ".")
+	return label
+}
+
+// documentSeller is who issued the document attached, or else the mail's text.
+func documentSeller(m *message) (seller named, kind string, ok bool) {
+	for _, pdf := range []bool{true, false} {
+		for _, doc := range m.docs {
+			if pdf != (doc.kind == kindPDF) {
+				continue
+			}
+			if seller, ok = sellerInText(doc.lines); ok {
+				return seller, doc.kind, true
+			}
+		}
+	}
+	return named{}, "", false
 }
 
 func statedSeller(m *message) (name, text, source string) {
 	if name = sellerIn(m.subject); name != "" {
 		return name, m.subject, "labelled/subject"
 	}
-	for _, doc := range preferHTML(m.docs) {
+	for _, doc := range m.texts() {
 		for _, l := range doc.lines[:min(len(doc.lines), 40)] {
-			t := l.text()
+			t := l.Text()
 			if len(t) > 2*maxSentence {
 				continue
 			}
@@ -95,7 +129,7 @@ func statedSeller(m *message) (name, text, source string) {
 func sellerIn(text string) string {
 	for _, p := range statedSellers {
 		if m := p.FindStringSubmatch(text); m != nil {
-			if name := strings.Trim(m[1], ` "'.,:;-`); !documentName.MatchString(name) {
+			if name := strings.Trim(m[1], ` "'.,:;-`); !documentName.MatchString(name) && isName(name) {
 				return name
 			}
 		}

@@ -1,6 +1,10 @@
 package receiptmail
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
+)
 
 func TestVendorOf(t *testing.T) {
 	t.Parallel()
@@ -26,7 +30,7 @@ func TestVendorOf(t *testing.T) {
 			t.Parallel()
 			m := &message{from: parseSender(tt.from), subject: tt.subject}
 			if tt.text != "" {
-				m.docs = []document{{kind: "text", lines: layText(tt.text)}}
+				m.docs = []document{{kind: "text", lines: page.Text(tt.text)}}
 			}
 			got, field := vendorOf(m)
 			if got.Name != tt.vendor || got.Domain != tt.domain || (field.Confidence > 0) != (tt.vendor != "") {

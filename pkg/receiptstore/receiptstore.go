@@ -17,6 +17,7 @@
 //	Wanted      the same for what one job chose; expires with the job
 //	Run         hash: one job's position, counts, done; expires with the job
 //	Failures    hash: message id → why, of one job, 10,000 at most; expires with the job
+//	Marks       hash: message id → lease in whose hands it is, and how often it was marked
 //	Outcomes    hash: message id → outcome (see the scripts)
 //	Receipts    hash: <id> the record, <id>:e a person's edits, <id>:d deleted in Gmail
 //	ReceiptsByDate, ReceiptsByStatus   sorted sets: receipt ids by when their mail came (ms)
@@ -99,7 +100,7 @@ func (s *Store) Writer(f Fence) *Writer {
 	w := &Writer{store: s, fence: f, owed: k.Owed(b), wanted: k.Wanted(b, f.Job), run: k.Run(b, f.Job), failures: k.Failures(b, f.Job)}
 	w.keys = []string{
 		k.Connection(b), k.Sync(b), w.owed, w.wanted, w.run, k.Outcomes(b), w.failures,
-		k.Receipts(b), k.ReceiptsByDate(b), k.Tombstones(b),
+		k.Receipts(b), k.ReceiptsByDate(b), k.Tombstones(b), k.Marks(b),
 	}
 	for _, status := range proto.ReceiptStatuses() {
 		w.keys = append(w.keys, k.ReceiptsByStatus(b, string(status)))
@@ -136,4 +137,5 @@ type State struct {
 	Counts   Counts
 	Owed     int
 	Wanted   int
+	Marked   map[string]int // message id → how many jobs crashed with it in hand
 }

@@ -21,9 +21,12 @@ import (
 //	n1 [<receipt id> …] none (ids are of an earlier reading)
 //	g1 <syncs>          gone
 //	f1 <syncs>          could not be read
+//
+// A mark is text too: the lease that read the message last, and how often it
+// was marked by a lease that neither wrote an outcome nor took its mark back.
 const prelude = `
 local connection, sync, owed, wanted, run = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local outcomes, failures, receipts, by_date, tombstones = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local outcomes, failures, receipts, by_date, tombstones, marks = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local lease, epoch, ttl, units = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if tonumber(lease) < tonumber(redis.call('HGET', sync, 'fence') or '0')
   or tonumber(redis.call('HGET', connection, 'epoch') or '-1') ~= tonumber(epoch) then
@@ -56,12 +59,15 @@ end
 
 // beginScript raises the fence and tells where things stand.
 //
-// Returns ok, now, cursor, cursor_at, last_ok, owed, wanted, then the run's
-// fields and values.
+// Returns ok, now, cursor, cursor_at, last_ok, owed, wanted, the number of
+// marked messages, these and their marks, then the run's fields and values.
 var beginScript = fenced(`
 local at = redis.call('HMGET', sync, 'cursor', 'cursor_at', 'last_ok')
 local out = {'ok', now_ms(), at[1] or '', at[2] or '0', at[3] or '0',
   tostring(redis.call('ZCARD', owed)), tostring(redis.call('ZCARD', wanted))}
+local marked = redis.call('HGETALL', marks)
+out[#out + 1] = tostring(#marked / 2)
+for _, v in ipairs(marked) do out[#out + 1] = v end
 for _, v in ipairs(redis.call('HGETALL', run)) do out[#out + 1] = v end
 return out
 `)
@@ -114,6 +120,34 @@ if added > 0 then redis.call('HINCRBY', run, 'listed', added) end
 return {'ok', tostring(added)}
 `)
 
+// markScript notes that a message is in the lease's hands.
+//
+// ARGV 5 message id. Returns ok.
+var markScript = fenced(`
+local by, times = string.match(redis.call('HGET', marks, ARGV[5]) or '', '^(%d+) (%d+)$')
+if by ~= lease then redis.call('HSET', marks, ARGV[5], lease .. ' ' .. (tonumber(times or '0') + 1)) end
+redis.call('EXPIRE', marks, ttl)
+return {'ok'}
+`)
+
+// leaveScript takes the lease's marks back and, where the job will not go on,
+// drops what it wanted.
+//
+// ARGV 5 '1' to drop. Returns ok.
+var leaveScript = fenced(`
+local marked = redis.call('HGETALL', marks)
+for i = 1, #marked, 2 do
+  local by, times = string.match(marked[i + 1], '^(%d+) (%d+)$')
+  if by == lease and times == '1' then
+    redis.call('HDEL', marks, marked[i])
+  elseif by == lease then
+    redis.call('HSET', marks, marked[i], '0 ' .. (times - 1))
+  end
+end
+if ARGV[5] == '1' then redis.call('DEL', wanted) end
+return {'ok'}
+`)
+
 // saveScript writes what became of one message and takes it out of its set. A message
 // in neither set has been saved before: nothing is written.
 //
@@ -123,6 +157,7 @@ return {'ok', tostring(added)}
 var saveScript = fenced("local statuses = {" + statusTable() + "}\n" + `
 local id, letter, version, reason = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 if redis.call('ZREM', owed, id) + redis.call('ZREM', wanted, id) == 0 then return {'ok', '0', '0', '0'} end
+redis.call('HDEL', marks, id)
 
 local before = redis.call('HGET', outcomes, id) or ''
 local count = {}
@@ -164,7 +199,7 @@ for i = 9, #ARGV, 4 do
     if edits then status = cjson.decode(edits).status or status end
     redis.call('ZADD', by_date, received, rid)
     for n, name in ipairs(statuses) do
-      if name == status then redis.call('ZADD', KEYS[10 + n], received, rid) else redis.call('ZREM', KEYS[10 + n], rid) end
+      if name == status then redis.call('ZADD', KEYS[11 + n], received, rid) else redis.call('ZREM', KEYS[11 + n], rid) end
     end
   end
 end

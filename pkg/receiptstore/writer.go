@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -75,13 +76,19 @@ func (w *Writer) Begin(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("begin job %s on business %s: %w", w.fence.Job, w.fence.Business, err)
 	}
-	if len(reply) < 6 {
+	if len(reply) < 7 || len(reply) < 7+2*number(reply[6]) {
 		return State{}, fmt.Errorf("begin job %s on business %s: script answered %d values", w.fence.Job, w.fence.Business, len(reply))
 	}
 	st := State{Now: instant(reply[0]), Cursor: reply[1], CursorAt: instant(reply[2]), LastOK: instant(reply[3]), Owed: number(reply[4]), Wanted: number(reply[5])}
+	marks, fields := reply[7:7+2*number(reply[6])], reply[7+2*number(reply[6]):]
+	st.Marked = make(map[string]int, len(marks)/2)
+	for i := 0; i < len(marks); i += 2 {
+		_, times, _ := strings.Cut(marks[i+1], " ")
+		st.Marked[marks[i]] = number(times)
+	}
 	run := map[string]string{}
-	for i := 6; i+1 < len(reply); i += 2 {
-		run[reply[i]] = reply[i+1]
+	for i := 0; i+1 < len(fields); i += 2 {
+		run[fields[i]] = fields[i+1]
 	}
 	st.Counts = w.counts(run)
 	st.Position, st.Done = []byte(run["position"]), run["done"] == "1"
@@ -161,6 +168,29 @@ func (w *Writer) ids(ctx context.Context, key, below string, n int) ([]string, e
 		return nil, fmt.Errorf("read ids to read of business %s: %w", w.fence.Business, err)
 	}
 	return message.AsStrSlice()
+}
+
+// Mark notes that a message is about to be read. Its mark goes when it is saved,
+// or with [Writer.Leave]; one that stays tells that the job crashed with the
+// message in hand, and [State] counts these.
+func (w *Writer) Mark(ctx context.Context, id string) error {
+	if _, err := w.write(ctx, markScript, id); err != nil {
+		return fmt.Errorf("mark message %s of business %s: %w", id, w.fence.Business, err)
+	}
+	return nil
+}
+
+// Leave takes back the marks of what this lease has in hand and will not save.
+// It drops what the job still wants where the job will not go on.
+func (w *Writer) Leave(ctx context.Context, drop bool) error {
+	flag := "0"
+	if drop {
+		flag = "1"
+	}
+	if _, err := w.write(ctx, leaveScript, flag); err != nil {
+		return fmt.Errorf("leave job %s on business %s: %w", w.fence.Job, w.fence.Business, err)
+	}
+	return nil
 }
 
 // Save writes what became of one message (receipts, their indexes, outcome,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"path"
 	"regexp"
@@ -15,18 +16,21 @@ import (
 
 // reading is what the extractor said of one file.
 type reading struct {
-	Receipt    bool     `json:"receipt"`
-	Unreadable string   `json:"unreadable,omitempty"` // why nothing could be read
-	Types      []string `json:"types"`
-	Totals     []string `json:"totals"`
-	Currencies []string `json:"currencies"`
-	Taxes      []string `json:"taxes"`
-	Dates      []string `json:"dates"`
-	Numbers    []string `json:"numbers"` // numbers and order ids
-	Vendors    []string `json:"vendors"`
-	Review     []string `json:"review_reasons"`
-	Score      int      `json:"score"`
-	Why        []string `json:"why"`
+	Receipt    bool      `json:"receipt"`
+	Unreadable string    `json:"unreadable,omitempty"` // why nothing could be read
+	Types      []string  `json:"types"`
+	Totals     []string  `json:"totals"`
+	Currencies []string  `json:"currencies"`
+	Taxes      []string  `json:"taxes"`
+	Dates      []string  `json:"dates"`
+	Numbers    []string  `json:"numbers"` // numbers and order ids
+	Vendors    []string  `json:"vendors"`
+	Sender     string    `json:"sender_rule"`       // whose rule was used, if any
+	Sure       []float64 `json:"total_confidences"` // one a receipt, 0 without a total
+	Approved   bool      `json:"approved"`          // it is a receipt, and nobody is asked to look
+	Review     []string  `json:"review_reasons"`
+	Score      int       `json:"score"`
+	Why        []string  `json:"why"`
 }
 
 // outcome is one file measured. Right holds a verdict for each field that was
@@ -39,12 +43,22 @@ type outcome struct {
 	Right    map[string]bool `json:"right"`
 }
 
-func measure(dir string, row expectation) (outcome, error) {
+// errNoRule says that the sender of a mail has no rule that could be left out.
+var errNoRule = errors.New("no rule")
+
+// measure reads one file. With leaveOut it is read as if its sender had no rule.
+func measure(ctx context.Context, reader *receiptmail.Reader, dir string, row expectation, leaveOut bool) (outcome, error) {
 	raw, received, err := readMail(dir, row.File)
 	if err != nil {
 		return outcome{}, err
 	}
-	result, err := receiptmail.Read(raw, received)
+	result, err := reader.Read(ctx, raw, received)
+	if leaveOut {
+		if result.Sender == "" {
+			return outcome{}, errNoRule
+		}
+		result, err = reader.Without(result.Sender).Read(ctx, raw, received)
+	}
 	var unreadable *receiptmail.UnreadableError
 	if err != nil && !errors.As(err, &unreadable) {
 		return outcome{}, err
@@ -58,8 +72,11 @@ func measure(dir string, row expectation) (outcome, error) {
 }
 
 func readingOf(result receiptmail.Result) reading {
-	r := reading{Receipt: len(result.Receipts) > 0, Score: result.Decision.Score, Why: result.Decision.Reasons}
+	r := reading{Receipt: len(result.Receipts) > 0, Sender: result.Sender, Score: result.Decision.Score, Why: result.Decision.Reasons}
+	r.Approved = r.Receipt
 	for _, rc := range result.Receipts {
+		r.Approved = r.Approved && !rc.NeedsReview
+		r.Sure = append(r.Sure, rc.Fields["total"].Confidence)
 		r.Types = append(r.Types, string(rc.Type))
 		r.Totals = appendTold(r.Totals, rc.Total)
 		r.Currencies = appendTold(r.Currencies, rc.Currency)

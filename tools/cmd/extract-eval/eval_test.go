@@ -52,7 +52,7 @@ func writeCorpus(t *testing.T) string {
 func TestReport(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := run(arguments{Output: "json", Dir: writeCorpus(t)}, &out); err != nil {
+	if err := run(t.Context(), arguments{Output: "json", Dir: writeCorpus(t)}, &out); err != nil {
 		t.Fatal(err)
 	}
 	type exact struct {
@@ -125,7 +125,7 @@ func TestReport(t *testing.T) {
 func TestReportAsText(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := run(arguments{Output: "text", Dir: writeCorpus(t)}, &out); err != nil {
+	if err := run(t.Context(), arguments{Output: "text", Dir: writeCorpus(t)}, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"precision", "3/5 60.0%", "hebrew", "mail/wrong.eml: currency, date, totals"} {
@@ -156,7 +156,7 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 				}
 			}
 			var out bytes.Buffer
-			if err := run(arguments{Output: "json", Dir: dir}, &out); err == nil {
+			if err := run(t.Context(), arguments{Output: "json", Dir: dir}, &out); err == nil {
 				t.Errorf("no error; printed %q", out.String())
 			}
 		})

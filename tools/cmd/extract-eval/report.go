@@ -43,9 +43,10 @@ type figures struct {
 // report is everything measured, as JSON has it.
 type report struct {
 	figures
-	BySource   map[string]*figures `json:"by_source"`
-	ByLanguage map[string]*figures `json:"by_language"`
-	Cases      []outcome           `json:"cases"`
+	BySource    map[string]*figures `json:"by_source"`
+	ByLanguage  map[string]*figures `json:"by_language"`
+	Calibration calibration         `json:"calibration"`
+	Cases       []outcome           `json:"cases"`
 }
 
 func (r *report) add(o outcome) {
@@ -53,6 +54,7 @@ func (r *report) add(o outcome) {
 		r.BySource, r.ByLanguage = map[string]*figures{}, map[string]*figures{}
 	}
 	r.Cases = append(r.Cases, o)
+	r.Calibration.add(o)
 	for _, f := range []*figures{&r.figures, entry(r.BySource, o.Source), entry(r.ByLanguage, o.Language)} {
 		f.add(o)
 	}
@@ -150,6 +152,9 @@ func (r *report) print(out io.Writer) error {
 		}
 	}
 	if err := t.Flush(); err != nil {
+		return err
+	}
+	if err := r.Calibration.print(out); err != nil {
 		return err
 	}
 	for _, o := range r.Cases {

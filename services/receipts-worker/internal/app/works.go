@@ -2,11 +2,14 @@ package app
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 
 	"github.com/prosaas/receipts/pkg/config"
 	"github.com/prosaas/receipts/pkg/connection"
 	"github.com/prosaas/receipts/pkg/lifecycle"
 	"github.com/prosaas/receipts/pkg/queue"
+	"github.com/prosaas/receipts/pkg/receiptmail"
 	"github.com/prosaas/receipts/pkg/receiptstore"
 	"github.com/prosaas/receipts/pkg/redisclient"
 	"github.com/prosaas/receipts/proto"
@@ -24,7 +27,14 @@ func (a *App) works(settings config.Worker, client *redisclient.Client, keys pro
 		ClientID: settings.GoogleClientID, ClientSecret: settings.GoogleClientSecret.Reveal(),
 		TokenURL: settings.OAuthTokenURL, RevokeURL: settings.OAuthRevokeURL, GmailEndpoint: settings.GmailEndpoint,
 	}, sealer, connection.Options{Logger: a.log})
-	syncer, err := gmailsync.New(receiptstore.New(client, keys, receiptstore.Options{}), runner.Mailboxes(keeper, settings.DefaultTimeZone), gmailsync.Options{
+	// Without a folder for compiled code the first PDF of each start takes seconds.
+	cache, _ := os.UserCacheDir()
+	if cache != "" {
+		cache = filepath.Join(cache, "receipts", "pdf")
+	}
+	reader := receiptmail.NewReader(cache)
+	stack.OnStop("mail reader", reader.Close)
+	syncer, err := gmailsync.New(receiptstore.New(client, keys, receiptstore.Options{}), connection.NewMeters(client, keys), runner.Mailboxes(keeper, settings.DefaultTimeZone), reader, gmailsync.Options{
 		Endpoint: settings.GmailEndpoint, Quota: gmailsync.Quota(settings.GmailQuotaProfile), JobTimeout: settings.JobTimeout,
 		Logger: a.log, Registerer: a.metrics,
 	})

@@ -31,19 +31,21 @@ const slotWait = 30 * time.Second
 // that is here.
 type client struct {
 	*Syncer
-	turn    *turn
-	tokens  Tokens
-	service *gmail.Service
+	turn     *turn
+	tokens   Tokens
+	service  *gmail.Service
+	spending *spending
+	gate     *gate
 }
 
-func (s *Syncer) client(ctx context.Context, t *turn, tokens Tokens) (*client, error) {
+func (s *Syncer) client(ctx context.Context, t *turn, mailbox Mailbox) (*client, error) {
 	service, err := gmail.NewService(ctx, option.WithEndpoint(s.endpoint),
-		option.WithHTTPClient(&http.Client{Transport: &bearer{tokens: tokens, base: s.transport}}))
+		option.WithHTTPClient(&http.Client{Transport: &bearer{tokens: mailbox.Tokens, base: s.transport}}))
 	if err != nil {
 		return nil, fmt.Errorf("make a gmail client: %w", err)
 	}
 	service.UserAgent = "receipts-worker (gzip)" // Gmail compresses only for agents that say so
-	return &client{Syncer: s, turn: t, tokens: tokens, service: service}, nil
+	return &client{Syncer: s, turn: t, tokens: mailbox.Tokens, service: service, spending: t.spending(mailbox.Address), gate: newGate()}, nil
 }
 
 // historyID is where the mailbox's history stands now.
@@ -95,18 +97,21 @@ func (c *client) message(ctx context.Context, id string) (out *gmail.Message, er
 // call makes one call, as often as the table of reactions says.
 func (c *client) call(ctx context.Context, m method, paged bool, do func(ctx context.Context) error) error {
 	for try := 1; ; try++ {
-		if err := c.admit(ctx, m); err != nil {
+		waited, err := c.spending.spend(ctx, m)
+		if err != nil {
 			return err
 		}
 		began := c.clock.now()
 		bounded, cancel := context.WithTimeout(ctx, callTimeout)
-		err := do(bounded)
+		err = do(bounded)
 		cancel()
 		now := c.clock.now()
 		if err == nil {
 			c.metrics.called(m, "200", now.Sub(began))
-			c.buckets.accepted(c.turn.business, now)
-			return nil
+			if m == methodGet {
+				c.gate.answered(waited)
+			}
+			return c.spending.answered(ctx)
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -131,8 +136,8 @@ func (c *client) react(ctx context.Context, f fault, began time.Time, try int) e
 	case actAnswer:
 		return row.err
 	case actPause:
-		c.buckets.refused(c.turn.business, c.clock.now(), began, f.named, jitter)
-		return nil // the next admit waits
+		c.gate.refused(began, c.clock.now())
+		return c.spending.turnedAway(ctx, began, f.named) // the next call waits
 	case actDaily:
 		return &queue.DeferError{After: c.untilPacificMidnight(), Reason: "gmail_daily_quota"}
 	case actReconnect:
@@ -151,36 +156,6 @@ func (c *client) react(ctx context.Context, f fault, began time.Time, try int) e
 		return &queue.FailError{Public: row.public, Cause: f}
 	}
 	return &queue.RetryError{Public: row.public, Cause: f}
-}
-
-// admit waits until the mailbox may be asked, and counts the call's price.
-func (c *client) admit(ctx context.Context, m method) error {
-	units := c.quota.price[m]
-	if wait := c.buckets.reserve(c.turn.business, c.clock.now(), units); wait > 0 {
-		if err := c.clock.sleep(ctx, wait); err != nil {
-			return err
-		}
-	}
-	for {
-		now := c.clock.now()
-		until := c.buckets.pausedUntil(c.turn.business, now)
-		wait := until.Sub(now)
-		if wait <= 0 {
-			break
-		}
-		if wait > slotWait {
-			return &queue.DeferError{After: wait, Reason: "gmail_quota"}
-		}
-		if err := c.turn.report.wait(ctx, until, "gmail_quota"); err != nil {
-			return err
-		}
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	c.turn.writer.Spend(units)
-	c.metrics.units.Add(float64(units))
-	return nil
 }
 
 // untilPacificMidnight is how long Gmail's day still lasts, and a little, so

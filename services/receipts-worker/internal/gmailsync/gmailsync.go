@@ -48,9 +48,10 @@ type Tokens interface {
 
 // Mailbox is a business's connection as a job finds it.
 type Mailbox struct {
-	Tokens Tokens
-	Epoch  int64          // of the connection: every write is compared by it
-	Zone   *time.Location // in which the business's months and days begin
+	Tokens  Tokens
+	Address string         // whose quota is spent
+	Epoch   int64          // of the connection: every write is compared by it
+	Zone    *time.Location // in which the business's months and days begin
 }
 
 // Options are the optional settings of a syncer.
@@ -65,14 +66,15 @@ type Options struct {
 // Syncer does syncs. It is safe for concurrent use by jobs of different businesses.
 type Syncer struct {
 	store   *receiptstore.Store
+	meters  connection.Meters
 	open    func(ctx context.Context, business string) (Mailbox, error)
-	extract func(raw []byte, received time.Time) (receiptmail.Result, error)
+	extract func(ctx context.Context, raw []byte, received time.Time) (receiptmail.Result, error)
 
 	endpoint  string
 	quota     tariff
-	buckets   *buckets
 	transport *http.Transport
 	large     chan struct{} // held by whoever reads a large message
+	suspect   chan struct{} // held by whoever reads a message that a job crashed with
 	halftime  time.Duration
 	pacific   *time.Location // where Gmail's day begins
 	log       *slog.Logger
@@ -80,9 +82,10 @@ type Syncer struct {
 	clock     clock
 }
 
-// New makes a syncer over the store. open answers a business's mailbox; its
-// errors are those of [connection.Keeper.Tokens].
-func New(store *receiptstore.Store, open func(ctx context.Context, business string) (Mailbox, error), opts Options) (*Syncer, error) {
+// New makes a syncer over the store, which spends quota by meters and reads
+// mails with reader. open answers
+// a business's mailbox; its errors are those of [connection.Keeper.Tokens].
+func New(store *receiptstore.Store, meters connection.Meters, open func(ctx context.Context, business string) (Mailbox, error), reader *receiptmail.Reader, opts Options) (*Syncer, error) {
 	if opts.Endpoint == "" {
 		opts.Endpoint = "https://gmail.googleapis.com/"
 	}
@@ -107,9 +110,9 @@ func New(store *receiptstore.Store, open func(ctx context.Context, business stri
 		return nil, fmt.Errorf("load the time zone of gmail's day: %w", err)
 	}
 	return &Syncer{
-		store: store, open: open, extract: receiptmail.Read,
-		endpoint: opts.Endpoint, quota: tariff, buckets: newBuckets(tariff), transport: newTransport(),
-		large: make(chan struct{}, 1), halftime: opts.JobTimeout / 2, pacific: pacific,
+		store: store, meters: meters, open: open, extract: reader.Read,
+		endpoint: opts.Endpoint, quota: tariff, transport: newTransport(),
+		large: make(chan struct{}, 1), suspect: make(chan struct{}, 1), halftime: opts.JobTimeout / 2, pacific: pacific,
 		log: opts.Logger, metrics: newMetrics(opts.Registerer), clock: systemClock(),
 	}, nil
 }

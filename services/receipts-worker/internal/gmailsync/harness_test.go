@@ -3,11 +3,14 @@ package gmailsync
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -152,6 +155,9 @@ type world struct {
 	moved  *movedClock
 	lease  int64
 
+	redisAddr, redisDB string
+
+	hooks   sync.Mutex // a call given up may still be on its way when they change
 	calls   atomic.Int64
 	onCall  func(n int64, method, id string) // of Gmail
 	writes  atomic.Int64
@@ -180,8 +186,12 @@ func newWorld(t *testing.T, o options) *world {
 	o.box.Now, o.sim.Now = w.moved.now, w.moved.now
 	o.sim.AccessTokenTTL = 1000 * time.Hour
 	o.sim.OnCall = func(method, id string) {
-		if n := w.calls.Add(1); w.onCall != nil {
-			w.onCall(n, method, id)
+		n := w.calls.Add(1)
+		w.hooks.Lock()
+		told := w.onCall
+		w.hooks.Unlock()
+		if told != nil {
+			told(n, method, id)
 		}
 	}
 	w.box = mailbox.New("owner@business.example", o.source, o.box)
@@ -190,7 +200,9 @@ func newWorld(t *testing.T, o options) *world {
 	t.Cleanup(server.Close)
 	w.tokens = &grants{sim: w.sim}
 
-	client, err := redisclient.Open(redistest.DB(t), redisclient.Options{Dial: w.dial})
+	address := redistest.DB(t)
+	w.redisAddr, w.redisDB, _ = strings.Cut(strings.TrimPrefix(address, "redis://"), "/")
+	client, err := redisclient.Open(address, redisclient.Options{Dial: w.dial})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,19 +211,25 @@ func newWorld(t *testing.T, o options) *world {
 	w.client = client
 	w.connect(epoch)
 	store := receiptstore.New(client, w.keys, receiptstore.Options{})
-	zone, err := time.LoadLocation("Asia/Jerusalem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Syncer, err = New(store, func(context.Context, string) (Mailbox, error) {
-		return Mailbox{Tokens: w.tokens, Epoch: epoch, Zone: zone}, nil
-	}, Options{Endpoint: server.URL, Quota: o.quota})
+	zone := mustZone(t)
+	w.Syncer, err = New(store, connection.NewMeters(client, w.keys), func(context.Context, string) (Mailbox, error) {
+		return Mailbox{Tokens: w.tokens, Address: w.box.Address(), Epoch: epoch, Zone: zone}, nil
+	}, reader, Options{Endpoint: server.URL, Quota: o.quota})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.Close)
 	w.clock = clock{now: w.moved.now, sleep: w.moved.sleep}
 	return w
+}
+
+func mustZone(t *testing.T) *time.Location {
+	t.Helper()
+	zone, err := time.LoadLocation("Asia/Jerusalem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return zone
 }
 
 func mails(n, days int) mailbox.Source {
@@ -231,10 +249,32 @@ type watchedConn struct {
 }
 
 func (c *watchedConn) Write(p []byte) (int, error) {
-	if n := c.world.writes.Add(1); c.world.onWrite != nil {
-		c.world.onWrite(n)
+	n := c.world.writes.Add(1)
+	c.world.hooks.Lock()
+	told := c.world.onWrite
+	c.world.hooks.Unlock()
+	if told != nil {
+		told(n)
 	}
 	return c.Conn.Write(p)
+}
+
+// hook changes who is told of calls and writes.
+func (w *world) hook(onCall func(n int64, method, id string), onWrite func(n int64)) {
+	w.hooks.Lock()
+	defer w.hooks.Unlock()
+	w.onCall, w.onWrite = onCall, onWrite
+}
+
+// nth runs do at the n-th call of a method, and counts these.
+func (w *world) nth(method string, n int64, do func()) *atomic.Int64 {
+	var calls atomic.Int64
+	w.onCall = func(_ int64, called, _ string) {
+		if called == method && calls.Add(1) == n {
+			do()
+		}
+	}
+	return &calls
 }
 
 func (w *world) connect(epoch int64) {
@@ -332,12 +372,43 @@ func (w *world) arrival(i int) time.Time {
 	return time.Now().Truncate(24 * time.Hour).Add(time.Duration(i) * time.Second)
 }
 
+// reader is every world's: one PDF sandbox a test binary.
+var reader *receiptmail.Reader
+
+func TestMain(m *testing.M) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "find the cache of compiled code:", err)
+		os.Exit(1)
+	}
+	reader = receiptmail.NewReader(filepath.Join(cache, "receipts", "pdf"))
+	code := m.Run()
+	if err := reader.Close(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+// light reads a mail without looking at what it says: none, one or two receipts,
+// always the same.
+func light(_ context.Context, raw []byte, _ time.Time) (receiptmail.Result, error) {
+	var out receiptmail.Result
+	sum := sha256.Sum256(raw)
+	for i := range int(sum[0]) % 3 {
+		found := receiptmail.Receipt{Origin: "body", Ordinal: i}
+		found.Type, found.Total = proto.TypeReceipt, new(fmt.Sprintf("%d.00", sum[1]))
+		out.Receipts = append(out.Receipts, found)
+	}
+	return out, nil
+}
+
 // panicOn makes a reader that panics on mails that hold the word.
-func panicOn(word string, read func([]byte, time.Time) (receiptmail.Result, error)) func([]byte, time.Time) (receiptmail.Result, error) {
-	return func(raw []byte, received time.Time) (receiptmail.Result, error) {
+func panicOn(word string, read func(context.Context, []byte, time.Time) (receiptmail.Result, error)) func(context.Context, []byte, time.Time) (receiptmail.Result, error) {
+	return func(ctx context.Context, raw []byte, received time.Time) (receiptmail.Result, error) {
 		if bytes.Contains(raw, []byte(word)) {
 			panic("the test's")
 		}
-		return read(raw, received)
+		return read(ctx, raw, received)
 	}
 }

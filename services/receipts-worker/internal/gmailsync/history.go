@@ -38,8 +38,8 @@ func (t *turn) catchUp(ctx context.Context, state receiptstore.State) (justAnnou
 		added += n
 		switch {
 		case errors.Is(err, errExpired):
-			err = t.resync(ctx, state)
-			return false, err
+			n, err = t.resync(ctx, state)
+			return added+n > 0, err
 		case errors.Is(err, errStalePage) && restarts < maxRestarts:
 			continue
 		case err != nil:
@@ -148,14 +148,14 @@ const resyncMargin = 3 * 24 * time.Hour
 // resync closes the gap that an expired history leaves: all mail of the gap is
 // owed, then the cursor goes to a baseline taken before the list. The whole
 // mailbox is not read again.
-func (t *turn) resync(ctx context.Context, state receiptstore.State) error {
+func (t *turn) resync(ctx context.Context, state receiptstore.State) (added int, err error) {
 	baseline, err := t.gmail.historyID(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	t.place.Expired = true
 	if err := t.writer.SetPosition(ctx, t.place.encode()); err != nil {
-		return err
+		return 0, err
 	}
 	good := state.CursorAt
 	if good.IsZero() {
@@ -170,24 +170,25 @@ func (t *turn) resync(ctx context.Context, state receiptstore.State) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return added, err
 		}
 		cursor := ""
 		if page.NextPageToken == "" {
 			cursor = baseline
 		}
-		if _, err := t.owe(ctx, idsOf(page), nil, cursor); err != nil {
-			return err
+		n, err := t.owe(ctx, idsOf(page), nil, cursor)
+		if added += n; err != nil {
+			return added, err
 		}
 		if page.NextPageToken == "" {
-			return nil
+			return added, nil
 		}
 		token = page.NextPageToken
 		if err := t.report.checkpoint(ctx, true); err != nil {
-			return err
+			return added, err
 		}
 	}
-	return fmt.Errorf("gap of business %s: more than %d pages", t.business, maxPages)
+	return added, fmt.Errorf("gap of business %s: more than %d pages", t.business, maxPages)
 }
 
 func idsOf(page *gmail.ListMessagesResponse) []string {

@@ -1,11 +1,13 @@
 package gmailsync
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
+	"github.com/prosaas/receipts/pkg/connection"
+	"github.com/prosaas/receipts/pkg/queue"
 )
 
 // method is one of the calls that a sync makes, as metrics and errors name it.
@@ -30,113 +32,187 @@ const (
 	QuotaOff    Quota = "off" // counts by the prices of 2026 and keeps to no limit
 )
 
-// tariff is what calls cost, in units, and how many units a mailbox has a minute.
+// tariff is what calls cost, in units, and how many units a mailbox has a
+// minute, and the whole project.
 type tariff struct {
 	price     map[method]int
 	perMinute int // 0 is no limit
+	project   int
 }
 
 func (q Quota) tariff() (tariff, error) {
 	now := map[method]int{methodProfile: 1, methodHistory: 2, methodList: 5, methodGet: 20}
 	switch q {
 	case Quota2026:
-		return tariff{price: now, perMinute: 6_000}, nil
+		return tariff{price: now, perMinute: 6_000, project: 1_200_000}, nil
 	case QuotaLegacy:
-		return tariff{price: map[method]int{methodProfile: 1, methodHistory: 2, methodList: 5, methodGet: 5}, perMinute: 15_000}, nil
+		return tariff{price: map[method]int{methodProfile: 1, methodHistory: 2, methodList: 5, methodGet: 5}, perMinute: 15_000, project: 1_200_000}, nil
 	case QuotaOff:
 		return tariff{price: now}, nil
 	}
 	return tariff{}, fmt.Errorf("gmail quota profile %q: want %s, %s or %s", q, Quota2026, QuotaLegacy, QuotaOff)
 }
 
-// share is how much of the limit is used: clocks differ, and others may use the mailbox.
-const share = 0.95
+// limit is what is used of so many units a minute: 95 %, since clocks differ,
+// and others may use the mailbox. A minute's share and the burst together stay
+// below the whole.
+func limit(perMinute int) connection.Limit {
+	return connection.Limit{PerMinute: perMinute * 95 / 100, Burst: perMinute / 30}
+}
 
 // perSecond is how many units a mailbox is given a second; 0 is no limit.
-func (t tariff) perSecond() float64 { return float64(t.perMinute) * share / 60 }
+func (t tariff) perSecond() float64 { return float64(limit(t.perMinute).PerMinute) / 60 }
 
-// buckets keeps each mailbox to its tariff: what it may still spend, and until
-// when Gmail told it to pause. It outlives turns, so that one that yields and
-// is claimed again begins with no fresh bucket. What is not used for a while is
-// forgotten.
-type buckets struct {
-	tariff tariff
+// block is how many messages' units are taken at a time.
+const block = 5
 
-	mu     sync.Mutex
-	byName map[string]*bucket
+// purse is what a turn took of one quota and may spend without asking again.
+type purse struct {
+	meter *connection.Meter
+	units int
 }
 
-type bucket struct {
-	limiter  *rate.Limiter
-	used     time.Time
-	pausedAt time.Time
-	paused   time.Time // until then
-	refusals int       // since the last answer
+// spending keeps one turn's calls to what the mailbox and the project may spend,
+// all workers together, and to the pauses that Gmail asks for.
+type spending struct {
+	turn    *turn
+	asking  chan struct{} // held by who waits for units: the others wait for it
+	mailbox *connection.Meter
+	purses  []*purse
+
+	mu      sync.Mutex
+	paused  time.Time // until then
+	refused bool      // and nothing answered since
 }
 
-// idleBucket is when a bucket is full again, and its pause over.
-const idleBucket = 2 * time.Minute
-
-func newBuckets(t tariff) *buckets {
-	return &buckets{tariff: t, byName: make(map[string]*bucket)}
-}
-
-// with runs use on the business's bucket.
-func (b *buckets) with(business string, now time.Time, use func(*bucket)) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	one := b.byName[business]
-	if one == nil {
-		for name, other := range b.byName {
-			if now.Sub(other.used) > idleBucket && now.After(other.paused) {
-				delete(b.byName, name)
-			}
-		}
-		one = &bucket{limiter: rate.NewLimiter(rate.Inf, 0)}
-		if b.tariff.perMinute > 0 {
-			// A minute's limit and the burst together stay below the whole limit.
-			one.limiter = rate.NewLimiter(rate.Limit(b.tariff.perSecond()), b.tariff.perMinute/30)
-		}
-		b.byName[business] = one
+func (t *turn) spending(address string) *spending {
+	mailbox := t.meters.Mailbox(address, limit(t.quota.perMinute))
+	return &spending{
+		turn: t, asking: make(chan struct{}, 1), mailbox: mailbox,
+		purses: []*purse{{meter: mailbox}, {meter: t.meters.Project(limit(t.quota.project))}},
 	}
-	one.used = now
-	use(one)
 }
 
-// reserve takes units and answers how long to wait before they may be spent.
-func (b *buckets) reserve(business string, now time.Time, units int) (wait time.Duration) {
-	b.with(business, now, func(one *bucket) { wait = one.limiter.ReserveN(now, units).DelayFrom(now) })
-	return wait
-}
-
-// pausedUntil answers until when the mailbox is left alone.
-func (b *buckets) pausedUntil(business string, now time.Time) (until time.Time) {
-	b.with(business, now, func(one *bucket) { until = one.paused })
-	return until
-}
-
-// accepted notes that Gmail answered.
-func (b *buckets) accepted(business string, now time.Time) {
-	b.with(business, now, func(one *bucket) { one.refusals = 0 })
-}
-
-// refused pauses the mailbox because Gmail refused a call that began then: for
-// as long as it named, or else for a while that doubles with each refusal, 1 s
-// to 64 s. Calls that were under way when a pause began tell nothing new.
-func (b *buckets) refused(business string, now, began time.Time, named time.Duration, jitter func(time.Duration) time.Duration) {
-	b.with(business, now, func(one *bucket) {
-		wait := named
-		if wait == 0 {
-			if began.Before(one.pausedAt) {
-				return
+// spend waits until the mailbox may be asked, and pays the call's price.
+// waited tells that the quota made it wait.
+func (s *spending) spend(ctx context.Context, m method) (waited bool, err error) {
+	select {
+	case s.asking <- struct{}{}:
+		defer func() { <-s.asking }()
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+	price := s.turn.quota.price[m]
+	take := price
+	if m == methodGet {
+		take *= block
+	}
+	if err := s.sitOut(ctx); err != nil {
+		return false, err
+	}
+	for _, p := range s.purses {
+		for p.units < price {
+			grant, err := p.meter.Take(ctx, s.turn.clock.now(), take)
+			if err != nil {
+				return waited, err
 			}
-			most := time.Second << min(one.refusals, 6)
-			wait = most/2 + jitter(most/2)
-			one.refusals++
+			switch {
+			case grant.Wait == 0:
+				p.units += take
+			case grant.Paused, grant.Wait > slotWait:
+				s.pause(grant.Wait)
+			default:
+				waited = true
+				if err := s.turn.clock.sleep(ctx, grant.Wait); err != nil {
+					return waited, err
+				}
+			}
+			if grant.Refused {
+				s.note(true)
+			}
+			if err := s.sitOut(ctx); err != nil {
+				return waited, err
+			}
 		}
-		one.pausedAt = now
-		if until := now.Add(wait); until.After(one.paused) {
-			one.paused = until
+	}
+	for _, p := range s.purses {
+		p.units -= price
+	}
+	if ctx.Err() != nil {
+		return waited, context.Cause(ctx)
+	}
+	s.turn.writer.Spend(price)
+	s.turn.metrics.units.Add(float64(price))
+	return waited, nil
+}
+
+// sitOut waits until the mailbox's pause is over: in the slot where that is
+// soon, else in the queue.
+func (s *spending) sitOut(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		until := s.paused
+		s.mu.Unlock()
+		wait := until.Sub(s.turn.clock.now())
+		if wait <= 0 {
+			return nil
 		}
-	})
+		if wait > slotWait {
+			return &queue.DeferError{After: wait, Reason: "gmail_quota"}
+		}
+		if err := s.turn.report.wait(ctx, until, "gmail_quota"); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *spending) pause(wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if until := s.turn.clock.now().Add(wait); until.After(s.paused) {
+		s.paused = until
+	}
+}
+
+// note remembers whether Gmail refuses, and answers whether that is new.
+func (s *spending) note(refused bool) (changed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed = s.refused != refused
+	s.refused = refused
+	return changed
+}
+
+// turnedAway pauses the mailbox for all workers: Gmail refused a call that
+// began then, and named how long to wait, or did not (0).
+func (s *spending) turnedAway(ctx context.Context, began time.Time, named time.Duration) error {
+	wait, err := s.mailbox.Pause(ctx, s.turn.clock.now(), began, named)
+	if err != nil {
+		return err
+	}
+	s.note(true)
+	s.pause(wait)
+	return nil
+}
+
+// answered notes that Gmail took a call.
+func (s *spending) answered(ctx context.Context) error {
+	if !s.note(false) {
+		return nil
+	}
+	return s.mailbox.Answered(ctx)
+}
+
+// giveBack returns what was taken and not spent.
+func (s *spending) giveBack(ctx context.Context) error {
+	for _, p := range s.purses {
+		if p.units == 0 {
+			continue
+		}
+		if _, err := p.meter.Take(ctx, s.turn.clock.now(), -p.units); err != nil {
+			return err
+		}
+		p.units = 0
+	}
+	return nil
 }

@@ -140,6 +140,9 @@ type reaction struct {
 	public proto.JobError
 }
 
+// unavailable is the code of what passes by itself.
+const unavailable = "gmail_unavailable"
+
 // tries of a call whose fault passes by itself, before the job is tried again.
 const transientTries = 5
 
@@ -227,7 +230,7 @@ func reactions() []reaction {
 			name: "passes by itself",
 			when: func(fault) bool { return true },
 			act:  actRetry, tries: transientTries, public: proto.JobError{
-				Code: "gmail_unavailable", Message: "Gmail does not answer as it should", Action: "It is tried again by itself",
+				Code: unavailable, Message: "Gmail does not answer as it should", Action: "It is tried again by itself",
 			},
 		},
 	}

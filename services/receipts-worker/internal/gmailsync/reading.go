@@ -18,10 +18,6 @@ import (
 	"github.com/prosaas/receipts/proto"
 )
 
-// concurrency is how many messages one job reads at a time. Gmail refuses more
-// than a handful at once, whatever quota is left.
-const concurrency = 4
-
 // batch is how many ids are taken from a set at a time.
 const batch = 100
 
@@ -78,7 +74,6 @@ func (t *turn) read(ctx context.Context, ids func(ctx context.Context, below str
 		return err
 	}
 	var group errgroup.Group
-	group.SetLimit(concurrency)
 	var failed atomic.Bool
 	feed := func() error {
 		for below := ""; ; {
@@ -95,7 +90,11 @@ func (t *turn) read(ctx context.Context, ids func(ctx context.Context, below str
 					return nil
 				}
 				left--
+				if err := t.gmail.gate.enter(ctx); err != nil {
+					return err
+				}
 				group.Go(func() error {
+					defer t.gmail.gate.leave()
 					err := t.readMessage(ctx, id, last)
 					if err != nil {
 						failed.Store(true)
@@ -110,8 +109,61 @@ func (t *turn) read(ctx context.Context, ids func(ctx context.Context, below str
 	return errors.Join(group.Wait(), fed)
 }
 
+// crashes is how many jobs may crash with a message in hand before it is read
+// no more.
+const crashes = 2
+
+// convict gives up the messages that crashed their readers, before anything is
+// read, and says so to the queue: it counts crashes since the job last moved.
+func (t *turn) convict(ctx context.Context) error {
+	for id, times := range t.marked {
+		if times < crashes {
+			continue
+		}
+		t.log.ErrorContext(ctx, "message crashes its reader", "business_id", t.business, "message_id", id)
+		if err := t.save(ctx, crashedReader(id)); err != nil {
+			return err
+		}
+		if err := t.report.checkpoint(ctx, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func crashedReader(id string) receiptstore.Message {
+	return receiptstore.Message{
+		ID: id, ExtractorVersion: receiptmail.Version, Outcome: receiptstore.OutcomeFailed,
+		Reason: receiptstore.Reason{Code: "crashed_reader", Message: "The mail crashed the reader"},
+	}
+}
+
+// take marks a message as in this turn's hands. One that a job crashed with is
+// read beside no other such, so that a second crash tells which of them it is.
+func (t *turn) take(ctx context.Context, id string) (release func(), err error) {
+	release = func() {}
+	if t.marked[id] > 0 {
+		select {
+		case t.suspect <- struct{}{}:
+			release = func() { <-t.suspect }
+		case <-ctx.Done():
+			return release, context.Cause(ctx)
+		}
+	}
+	t.inHand.Add(1)
+	return release, t.writer.Mark(ctx, id)
+}
+
 // readMessage reads one message and writes what became of it.
 func (t *turn) readMessage(ctx context.Context, id string, last bool) error {
+	if t.marked[id] >= crashes {
+		return t.save(ctx, crashedReader(id))
+	}
+	putDown, err := t.take(ctx, id)
+	defer putDown()
+	if err != nil {
+		return err
+	}
 	ctx, release := t.oneLargeAtATime(ctx)
 	defer release()
 	message, err := t.gmail.message(ctx, id)
@@ -127,12 +179,24 @@ func (t *turn) readMessage(ctx context.Context, id string, last bool) error {
 		return err
 	default:
 		t.interpret(ctx, &outcome, message.Raw, time.UnixMilli(message.InternalDate).UTC())
+		if ctx.Err() != nil { // what was read by then is not all that it says
+			return context.Cause(ctx)
+		}
 	}
-	saved, err := t.writer.Save(ctx, outcome)
+	if err := t.save(ctx, outcome); err != nil {
+		return err
+	}
+	t.inHand.Add(-1)
+	return nil
+}
+
+// save writes what became of a message.
+func (t *turn) save(ctx context.Context, m receiptstore.Message) error {
+	saved, err := t.writer.Save(ctx, m)
 	if err != nil {
 		return err
 	}
-	t.metrics.saved(outcome.Outcome, saved)
+	t.metrics.saved(m.Outcome, saved)
 	t.report.wrote()
 	return nil
 }
@@ -175,5 +239,5 @@ func (t *turn) extractFrom(ctx context.Context, id, encoded string, received tim
 	if len(raw) == 0 {
 		return receiptmail.Result{}, errors.New("the raw message is empty")
 	}
-	return t.extract(raw, received)
+	return t.extract(ctx, raw, received)
 }

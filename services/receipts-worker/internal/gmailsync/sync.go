@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/prosaas/receipts/pkg/queue"
@@ -24,6 +25,8 @@ type turn struct {
 	report   *reporter
 	place    place
 	windows  []window
+	marked   map[string]int // messages that jobs crashed with, and how many did
+	inHand   atomic.Int64   // messages marked, and not saved yet
 }
 
 // place is where a job stands, kept with the business from turn to turn.
@@ -38,6 +41,9 @@ type place struct {
 
 	Expired bool `json:"expired,omitempty"` // Gmail no longer knew the cursor
 	Stopped bool `json:"stopped,omitempty"` // max_messages was reached
+
+	AwaySince int64 `json:"away_since,omitempty"` // Unix seconds: since when Gmail is away, and nothing was done
+	AwayAt    int   `json:"away_at,omitempty"`    // how much was done by then
 }
 
 func (p place) encode() []byte {
@@ -65,10 +71,14 @@ func (s *Syncer) Sync(ctx context.Context, job Job) (proto.SyncResult, error) {
 		writer: s.store.Writer(receiptstore.Fence{Business: envelope.BusinessID, Job: envelope.JobID, Lease: job.Lease(), Epoch: mailbox.Epoch}),
 	}
 	t.report = &reporter{turn: t, began: s.clock.now()}
-	if t.gmail, err = s.client(ctx, t, mailbox.Tokens); err != nil {
+	if t.gmail, err = s.client(ctx, t, mailbox); err != nil {
 		return proto.SyncResult{}, err
 	}
 	result, err := t.run(ctx, mailbox.Zone)
+	t.leave(ctx, err)
+	if retry, ok := errors.AsType[*queue.RetryError](err); ok && ctx.Err() == nil && retry.Public.Code == unavailable {
+		err = t.outwait(ctx, retry)
+	}
 	if err != nil && ctx.Err() != nil {
 		return proto.SyncResult{}, context.Cause(ctx)
 	}
@@ -88,6 +98,10 @@ func (t *turn) run(ctx context.Context, zone *time.Location) (proto.SyncResult, 
 	}
 	if state.Done { // its outcome was lost on the way to the queue
 		return t.result(state.Counts), nil
+	}
+	t.marked = state.Marked
+	if err := t.convict(ctx); err != nil {
+		return proto.SyncResult{}, err
 	}
 	justAnnounced, err := t.catchUp(ctx, state)
 	if err != nil {
@@ -136,6 +150,56 @@ func (t *turn) locate(state receiptstore.State, zone *time.Location) error {
 	}
 	t.windows = windows(t.place.From, t.place.To, zone)
 	return nil
+}
+
+const (
+	// outageWait is how long the job leaves Gmail alone while that is away.
+	outageWait = time.Minute
+	// longestOutage is for how long that is no attempt of the job's. Nothing of
+	// Gmail's lasts as long; what still fails then is asked for in vain.
+	longestOutage = 2 * time.Hour
+)
+
+// outwait turns an attempt that failed because Gmail is away into a wait. What
+// is known of the outage lies with the position, so that it outlives the turn.
+func (t *turn) outwait(ctx context.Context, retry *queue.RetryError) error {
+	counts, _, _, err := t.writer.Progress(ctx)
+	if err != nil {
+		return err
+	}
+	now, done := t.clock.now(), counts.Listed+counts.Scanned+counts.Gone
+	if t.place.AwaySince == 0 || t.place.AwayAt != done {
+		t.place.AwaySince, t.place.AwayAt = now.Unix(), done
+		if err := t.writer.SetPosition(ctx, t.place.encode()); err != nil {
+			return err
+		}
+	}
+	if now.Sub(time.Unix(t.place.AwaySince, 0)) > longestOutage {
+		return retry
+	}
+	t.log.WarnContext(ctx, "gmail is away, the job waits", "business_id", t.business, "job_id", t.job.Envelope().JobID, "err", retry.Cause)
+	return &queue.DeferError{After: outageWait/2 + jitter(outageWait/2), Reason: unavailable}
+}
+
+// leaveTime bounds what is written although the turn is over.
+const leaveTime = 2 * time.Second
+
+// leave gives back what the turn has taken and not spent, what it has in hand, and, where the job was canceled,
+// what it wanted. Where Redis does not take it, a message may be suspected that
+// crashed nobody: it is read alone then, and no worse.
+func (t *turn) leave(ctx context.Context, err error) {
+	canceled := errors.Is(err, queue.ErrCanceled) || errors.Is(context.Cause(ctx), queue.ErrCanceled)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	defer cancel()
+	if err := t.gmail.spending.giveBack(ctx); err != nil {
+		t.log.WarnContext(ctx, "quota not given back", "business_id", t.business, "err", err)
+	}
+	if t.inHand.Load() == 0 && !canceled {
+		return
+	}
+	if err := t.writer.Leave(ctx, canceled); err != nil {
+		t.log.WarnContext(ctx, "marks not taken back", "business_id", t.business, "job_id", t.job.Envelope().JobID, "err", err)
+	}
 }
 
 func (t *turn) result(c receiptstore.Counts) proto.SyncResult {

@@ -324,7 +324,7 @@ func TestPageTokensExpire(t *testing.T) {
 			lists := map[bool]int{}
 			for _, expire := range []bool{false, true} {
 				w := newWorld(t, options{source: row.source})
-				w.extract = func([]byte, time.Time) (receiptmail.Result, error) { return receiptmail.Result{}, nil }
+				w.extract = func(context.Context, []byte, time.Time) (receiptmail.Result, error) { return receiptmail.Result{}, nil }
 				row.prepare(w)
 				w.sim.ResetLedger()
 				lost := false

@@ -14,7 +14,7 @@ import (
 func zones(t *testing.T) []*time.Location {
 	t.Helper()
 	var out []*time.Location
-	for _, name := range []string{"Asia/Jerusalem", "America/Sao_Paulo", "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Apia", "UTC"} {
+	for _, name := range []string{"Asia/Jerusalem", "America/New_York", "America/Sao_Paulo", "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Apia", "UTC"} {
 		zone, err := time.LoadLocation(name)
 		if err != nil {
 			t.Fatal(err)

@@ -26,7 +26,7 @@ func Mailboxes(keeper *connection.Keeper, zone *time.Location) func(ctx context.
 		if err != nil {
 			return gmailsync.Mailbox{}, err
 		}
-		return gmailsync.Mailbox{Tokens: tokens, Epoch: tokens.Epoch, Zone: zone}, nil
+		return gmailsync.Mailbox{Tokens: tokens, Address: tokens.Address, Epoch: tokens.Epoch, Zone: zone}, nil
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prosaas/receipts/pkg/connection"
 	"github.com/prosaas/receipts/pkg/queue"
+	"github.com/prosaas/receipts/pkg/receiptmail"
 	"github.com/prosaas/receipts/pkg/receiptstore"
 	"github.com/prosaas/receipts/pkg/redisclient"
 	"github.com/prosaas/receipts/pkg/redistest"
@@ -90,7 +91,7 @@ func TestJobs(t *testing.T) {
 				}
 				row.open = runner.Mailboxes(connection.New(client, keys, connection.OAuth{}, sealer, connection.Options{}), time.UTC)
 			}
-			syncer, err := gmailsync.New(receiptstore.New(client, keys, receiptstore.Options{}), row.open, gmailsync.Options{})
+			syncer, err := gmailsync.New(receiptstore.New(client, keys, receiptstore.Options{}), connection.NewMeters(client, keys), row.open, receiptmail.NewReader(""), gmailsync.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,192 @@
+package receiptmail
+
+import (
+	"slices"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
+)
+
+// purchasesOf tells the purchase that a total is of, or the several that it sums up.
+func purchasesOf(m *message, doc document, readings []reading, total reading, conflict bool) []purchase {
+	if parts := splitPurchases(doc, readings); parts != nil {
+		return parts
+	}
+	one := purchase{total: total, conflict: conflict, to: len(doc.lines)}
+	if !explained(doc, readings, total) {
+		one.conflict = true
+	}
+	one.complete(readings, func() time.Time { return dayOf(m, doc) })
+	return []purchase{one}
+}
+
+// dayOf is the day that a document tells, or else that of its mail.
+func dayOf(m *message, doc document) time.Time {
+	if d, ok := readDate(m, doc, doc.lines); ok {
+		return d.day
+	}
+	return m.received
+}
+
+// purchase is one total with what belongs to it, told in lines from to to.
+type purchase struct {
+	total    reading
+	conflict bool
+	tax      *reading
+	subtotal *reading
+	from, to int
+	id       string // the order or transaction that sets it apart from others in the mail
+}
+
+// complete finds the tax and subtotal that go with the total. day tells that
+// of the purchase, zero if unknown.
+func (p *purchase) complete(readings []reading, day func() time.Time) {
+	p.takeGross(readings)
+	total := p.total.amount.Value.Abs()
+	var taxes, subtotals []reading
+	for _, r := range readings {
+		if v := r.amount.Value.Abs(); r.amount.Currency != p.total.amount.Currency && r.amount.Currency != "" || v.GreaterThan(total) {
+			continue
+		}
+		switch r.role {
+		case roleTax:
+			taxes = append(taxes, r)
+		case roleSubtotal:
+			subtotals = append(subtotals, r)
+		default:
+		}
+	}
+	// The pair that adds up says that all three are right; of several, the one
+	// whose ratio is that of the tax.
+	var fit *purchase
+	for _, s := range subtotals {
+		for _, t := range taxes {
+			net, tax := s.amount.Value.Abs(), t.amount.Value.Abs()
+			if net.Add(tax).Sub(total).Abs().GreaterThan(cents2) || tax.IsZero() || tax.GreaterThan(net) {
+				continue
+			}
+			if fit == nil || p.total.amount.Currency == "ILS" && isVAT(net, tax, day()) {
+				fit = &purchase{subtotal: &s, tax: &t}
+			}
+		}
+	}
+	if fit != nil {
+		p.subtotal, p.tax = fit.subtotal, fit.tax
+		p.subtotal.confidence, p.tax.confidence = 0.95, 0.95
+		p.total.confidence = min(p.total.confidence+0.1, 0.97)
+		p.conflict = false
+		return
+	}
+	if len(subtotals) > 0 {
+		p.subtotal = &subtotals[0]
+	}
+	distinct := distinctAmounts(taxes)
+	if of, ok := taxesByRate(distinct, subtotals, total); ok {
+		p.subtotal, p.tax = &of[0], &of[1]
+		return
+	}
+	if len(distinct) > 1 && p.total.amount.Currency == "ILS" {
+		distinct = slices.DeleteFunc(distinct, func(t reading) bool {
+			tax := t.amount.Value.Abs()
+			return !isVAT(total.Sub(tax), tax, day())
+		})
+	}
+	if len(distinct) == 1 {
+		p.tax = &distinct[0]
+	}
+}
+
+// taxesByRate adds up taxes told rate by rate, where they and a subtotal make the
+// total.
+func taxesByRate(taxes, subtotals []reading, total decimal.Decimal) ([2]reading, bool) {
+	if len(taxes) < 2 {
+		return [2]reading{}, false
+	}
+	all := taxes[0]
+	for _, t := range taxes[1:] {
+		all.amount.Value = all.amount.Value.Add(t.amount.Value)
+		all.text = script.Clip(all.text+" + "+t.text, maxFieldText)
+	}
+	for _, s := range subtotals {
+		if s.amount.Value.Abs().Add(all.amount.Value.Abs()).Sub(total).Abs().LessThanOrEqual(cents2) {
+			return [2]reading{s, all}, true
+		}
+	}
+	return [2]reading{}, false
+}
+
+// takeGross: a "total" to which a tax is added, and the sum told as well, is a
+// subtotal by another name.
+func (p *purchase) takeGross(readings []reading) {
+	if p.total.role >= roleCharged {
+		return
+	}
+	for _, tax := range readings {
+		if tax.role != roleTax || !tax.amount.Value.IsPositive() || tax.amount.Value.GreaterThanOrEqual(p.total.amount.Value) {
+			continue
+		}
+		gross := p.total.amount.Value.Add(tax.amount.Value)
+		for _, r := range readings {
+			if r.role.isTotal() && r.amount.Value.Sub(gross).Abs().LessThanOrEqual(cents2) && (r.amount.Currency == p.total.amount.Currency || r.amount.Currency == "") {
+				net := p.total
+				net.role = roleSubtotal
+				p.subtotal, p.tax = &net, &tax
+				p.total, p.conflict = r, false
+				return
+			}
+		}
+	}
+}
+
+// cents2 is how far net and tax may be from the gross by rounding.
+var cents2 = decimal.New(2, -2)
+
+func distinctAmounts(readings []reading) []reading {
+	var distinct []reading
+	for _, r := range readings {
+		if !slices.ContainsFunc(distinct, func(d reading) bool { return d.amount.Value.Equal(r.amount.Value) }) {
+			distinct = append(distinct, r)
+		}
+	}
+	return distinct
+}
+
+// findings tells what the purchase is, for the record.
+func (p *purchase) findings(m *message, doc document, ordinal int) []finding {
+	subject := m.subject
+	if p.id != "" {
+		subject = "" // it speaks of all of them
+	}
+	return append(p.amounts(doc.origin, wayLabelled+doc.kind, ordinal), identify(m, doc, doc.lines[p.from:p.to], subject, ordinal)...)
+}
+
+func (p *purchase) amounts(origin, source string, ordinal int) []finding {
+	tell := func(f field, r reading) finding {
+		value := r.amount.Value
+		if p.total.role == roleRefunded || p.total.role == roleReceived {
+			value = value.Abs().Neg()
+		}
+		return finding{
+			origin: origin, ordinal: ordinal, field: f, value: money.Format(value, p.total.amount.Currency),
+			source: source, confidence: r.confidence, text: r.text,
+		}
+	}
+	total := tell(fieldTotal, p.total)
+	total.role, total.conflict = p.total.role, p.conflict
+	all := []finding{total}
+	if p.total.amount.Currency != "" {
+		c := tell(fieldCurrency, p.total)
+		c.value, c.confidence = p.total.amount.Currency, p.total.currencySure
+		all = append(all, c)
+	}
+	if p.tax != nil {
+		all = append(all, tell(fieldTax, *p.tax))
+	}
+	if p.subtotal != nil {
+		all = append(all, tell(fieldSubtotal, *p.subtotal))
+	}
+	return all
+}
