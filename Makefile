@@ -7,6 +7,7 @@ VERSION   = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 GOLANGCI_VERSION    := v2.15.0
 GOLANGCI            := bin/tools/golangci-lint-$(GOLANGCI_VERSION)
 GOVULNCHECK_VERSION := v1.9.0
+export BINARY       ?= compiled
 # The race detector leaves out the simulated Redis and its Lua, which run under
 # one lock and would take most of the simulation's time. (Not inlined, so that
 # what it watches elsewhere is not compiled without it here.)
@@ -15,17 +16,17 @@ FUZZTIME            ?= 30s
 HISTORIES           ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check build bench sim fuzz vuln
+.PHONY: help run test check build images demo prod-up verify drill backup restore test-compose bench sim fuzz vuln
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## the whole system on one terminal, nothing to install (MAILBOX=dir|seed:N, REDIS_URL=redis://…)
 	bin/devstack $(if $(MAILBOX),--mailbox '$(MAILBOX)')
 
 test: ## every test, with the race detector; installs what they need
 	tools/install-test-deps.sh
-	CGO_ENABLED=1 go test -race $(UNWATCHED) -shuffle=on -timeout=10m work
+	CGO_ENABLED=1 go test -race $(UNWATCHED) -shuffle=on -timeout=20m work
 
 check: $(GOLANGCI) ## format, vet, lint, each module alone, tidy
 	$(GOLANGCI) fmt --diff $(MODULES)
@@ -36,13 +37,57 @@ check: $(GOLANGCI) ## format, vet, lint, each module alone, tidy
 build: ## every program, static, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ $(PROGRAMS)
 
+images: $(if $(filter prebuilt,$(BINARY)),bin/third-party-notices.txt) ## images (BINARY=prebuilt: from bin/, for who cannot pull a Go image)
+	RECEIPTS_VERSION='$(VERSION)' docker compose --profile '*' build
+
+bin/third-party-notices.txt: build
+	bin/notices bin/receipts-api bin/receipts-worker bin/verify bin/gmailsim >$@
+
+demo: images build ## what is deployed, with simulated Gmail in Gmail's place
+	deploy/init-secrets.sh
+	RECEIPTS_VERSION='$(VERSION)' docker compose --profile demo up --detach --no-build --wait
+	@echo "http://127.0.0.1:8080/signin#token=$$(JWT_SECRET_FILE=deploy/secrets/jwt_secret bin/token --business demo)"
+
+prod-up: ## deploy the images, and prove it; where anything is wrong, back to what ran before
+	RECEIPTS_VERSION='$(VERSION)' deploy/prod-up.sh
+
+# Both look at what prod-up deployed last, or else at what the files here say.
+verify drill: export COMPOSE_FILE ?= $(firstword $(wildcard deploy/.deployed/compose.yaml) compose.yaml)
+verify drill: export DIAGNOSTIC_KEY_FILE ?= deploy/secrets/diagnostic_keys
+verify drill: export API_URL ?= http://$(or $(shell docker compose port receipts-api 8080 2>/dev/null | grep ':[1-9]'),127.0.0.1:8080)
+
+verify: bin/verify ## check what runs, from here and from inside (BUSINESS=id: with a real sync)
+	@code=0; \
+	bin/verify --only config,containers,flow || code=$$?; \
+	docker compose run --rm verify --only redis,registry,api,metrics $(if $(BUSINESS),--only flow --business '$(BUSINESS)') || code=$$?; \
+	exit $$code
+
+drill: bin/verify ## stop and kill workers of what runs, see that nothing is lost, and put them back
+	bin/verify --drill
+
+.PHONY: bin/verify
+bin/verify:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./tools/cmd/verify
+
+backup: ## Redis and the blobs of what runs, into backups/
+	deploy/backup.sh
+
+restore: ## what a backup holds in the place of what runs (FROM=backups/…)
+	deploy/restore.sh '$(FROM)'
+
+test-compose: ## the compose stack for real: deployed, broken, restored
+	tools/install-docker.sh
+	$(MAKE) images BINARY=prebuilt VERSION=tested
+	REDIS_IMAGE=$${REDIS_IMAGE:-$$(tools/redis-image.sh)} go test -count=1 -timeout=25m -tags=compose ./tools/composetest
+
 bench: ## Go's benchmarks
 	go test -run '^$$' -bench . -benchmem work
 
 sim: ## the queue's simulation at length (HISTORIES=20000)
 	go test -run '^TestSimulation$$' -timeout 3h ./pkg/queue -sim.histories $(HISTORIES)
 
-fuzz: ## every fuzzer for a while (FUZZTIME=30s)
+fuzz: ## every fuzzer for a while (FUZZTIME=30s), and a thousand damaged PDFs
+	go test -run '^TestMutations$$' ./pkg/receiptmail/internal/pdf -pdf.mutations 1000
 	@set -e; grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' $(MODULES) | while IFS=: read -r file _ func; do \
 		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
 	done

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Copies Redis and the blobs of the running stack, together, into one folder of
+# backups/ named after the moment. Nothing stops for it. The secrets are not in
+# it: without token_keys a restored system asks everybody to reconnect Gmail.
+set -eu
+cd "$(dirname "$0")/.."
+umask 077
+
+. deploy/lock.sh
+redis=$(docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.service=redis)
+[ "$redis" ] || {
+	echo "backup: no redis of the project $project runs" >&2
+	exit 1
+}
+folder=backups/$(date -u +%Y-%m-%dT%H%M%SZ)
+mkdir -p backups
+partial=$(mktemp -d backups/.partial-XXXXXX)
+trap 'rm -rf "$partial"' EXIT
+
+# Redis first: a file is written before the receipt that names it, so that every
+# receipt in the copy finds its file.
+# shellcheck disable=SC2016 # the secret is the container's to read
+docker exec "$redis" sh -ec 'export REDISCLI_AUTH="$(cat /run/secrets/redis_backup)"
+redis-cli --user backup --rdb /data/backup.rdb >&2
+cat /data/backup.rdb
+rm /data/backup.rdb' >"$partial/redis.rdb" # to - it would leave the end mark of the transfer in it
+docker run --rm --network none --cap-drop ALL --user 65532:65532 --volume "${project}_blobs:/blobs:ro" --entrypoint tar \
+	"$(docker inspect --format '{{.Image}}' "$redis")" -C /blobs --exclude "./.replaced-*" --exclude ./.restoring -cf - . >"$partial/blobs.tar"
+(cd "$partial" && sha256sum redis.rdb blobs.tar >SHA256SUMS)
+mv "$partial" "$folder"
+echo "$folder"

@@ -1,0 +1,207 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The services of the compose project.
+const (
+	serviceAPI    = "receipts-api"
+	serviceWorker = "receipts-worker"
+	serviceRedis  = "redis"
+)
+
+// compose speaks to the compose project of the working directory, or of
+// COMPOSE_FILE and COMPOSE_PROJECT_NAME, through the docker program.
+type compose struct{ docker string }
+
+// run answers what docker prints.
+func (c compose) run(ctx context.Context, args ...string) ([]byte, error) {
+	var out, said bytes.Buffer
+	if err := c.exec(ctx, &out, &said, args...); err != nil {
+		return nil, fmt.Errorf("%w%s", err, lastWords(said.String()))
+	}
+	return out.Bytes(), nil
+}
+
+// exec runs docker with these arguments. It is asked to end with ctx, in a
+// group of its own, so that Ctrl-C reaches it through ctx alone: what puts
+// things back must not be cut off by the same keystroke.
+func (c compose) exec(ctx context.Context, out, said io.Writer, args ...string) error {
+	cmd := exec.CommandContext(ctx, c.docker, args...) // #nosec G204 -- the operator's own docker
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	cmd.Stdout, cmd.Stderr = out, said
+	err := cmd.Run()
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("docker %s: %w", strings.Join(args[:min(len(args), 3)], " "), err)
+	}
+	return nil
+}
+
+// lastWords are the last lines that a program said, after a colon.
+func lastWords(said string) string {
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	said = strings.Join(lines[max(0, len(lines)-3):], "; ")
+	if said == "" {
+		return ""
+	}
+	return fmt.Sprintf(": %.500s", said)
+}
+
+// here tells why compose cannot be asked from here.
+func (c compose) here(ctx context.Context) error {
+	if _, err := exec.LookPath(c.docker); err != nil {
+		return errors.New("there is no docker here; on the host: bin/verify --only config,containers,flow")
+	}
+	_, err := c.run(ctx, "compose", "version")
+	return err
+}
+
+// runs tells why there is nothing here that compose started.
+func (c compose) runs(ctx context.Context) error {
+	if err := c.here(ctx); err != nil {
+		return err
+	}
+	all, err := c.containers(ctx)
+	if err == nil && len(all) == 0 {
+		err = errors.New("no compose project runs here")
+	}
+	return err
+}
+
+// service is what the compose files say of one service.
+type service struct {
+	Restart     string             `json:"restart"`
+	Environment map[string]*string `json:"environment"`
+	Healthcheck *struct {
+		Test    []string `json:"test"`
+		Disable bool     `json:"disable"`
+	} `json:"healthcheck"`
+	DependsOn map[string]struct {
+		Condition string `json:"condition"`
+	} `json:"depends_on"`
+	Secrets []struct {
+		Source string `json:"source"`
+		Target string `json:"target"`
+	} `json:"secrets"`
+}
+
+// project is what the compose files say, with what they were filled with.
+type project struct {
+	Services map[string]service `json:"services"`
+	Secrets  map[string]struct {
+		File string `json:"file"`
+	} `json:"secrets"`
+}
+
+func (c compose) project(ctx context.Context) (project, error) {
+	out, err := c.run(ctx, "compose", "config", "--format", "json")
+	if err != nil {
+		return project{}, err
+	}
+	var p project
+	if err := json.Unmarshal(out, &p); err != nil {
+		return project{}, fmt.Errorf("read docker compose config: %w", err)
+	}
+	return p, nil
+}
+
+// container is one container of the project, as the engine has it.
+type container struct {
+	ID           string `json:"Id"` //nolint:tagliatelle // the engine's spelling
+	Name         string
+	RestartCount int
+	State        struct {
+		Status    string // created, running, paused, restarting, removing, exited, dead
+		ExitCode  int
+		StartedAt time.Time
+		Health    *struct{ Status string }
+	}
+	Config struct{ Labels map[string]string }
+}
+
+func (c container) service() string { return c.Config.Labels["com.docker.compose.service"] }
+
+func (c container) health() string {
+	if c.State.Health == nil {
+		return ""
+	}
+	return c.State.Health.Status
+}
+
+// name is the container's, without the slash that the engine puts before it.
+func (c container) name() string { return strings.TrimPrefix(c.Name, "/") }
+
+// containers are those of the project, stopped ones too; those of `docker
+// compose run` are not among them.
+func (c compose) containers(ctx context.Context) ([]container, error) {
+	out, err := c.run(ctx, "compose", "ps", "--all", "--quiet")
+	if err != nil {
+		return nil, err
+	}
+	ids := strings.Fields(string(out))
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	if out, err = c.run(ctx, append([]string{"inspect", "--type", "container"}, ids...)...); err != nil {
+		return nil, err
+	}
+	var all []container
+	if err := json.Unmarshal(out, &all); err != nil {
+		return nil, fmt.Errorf("read docker inspect: %w", err)
+	}
+	return slices.DeleteFunc(all, func(one container) bool { return one.Config.Labels["com.docker.compose.oneoff"] == "True" }), nil
+}
+
+// workers are the containers of the worker.
+func (c compose) workers(ctx context.Context) ([]container, error) {
+	all, err := c.containers(ctx)
+	return slices.DeleteFunc(all, func(one container) bool { return one.service() != serviceWorker }), err
+}
+
+// logTail is how many lines of a worker's log are searched, the newest.
+const logTail = "1000"
+
+// starters are the workers that logged the start of a job.
+func (c compose) starters(ctx context.Context, job string) ([]container, error) {
+	workers, err := c.workers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var starters []container
+	for _, worker := range workers {
+		log, err := c.logs(ctx, worker.ID)
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(log) {
+			if strings.Contains(line, "JOB_START") && strings.Contains(line, job) {
+				starters = append(starters, worker)
+				break
+			}
+		}
+	}
+	return starters, nil
+}
+
+// logs are the newest lines that a container wrote, to either stream.
+func (c compose) logs(ctx context.Context, id string) (string, error) {
+	var both bytes.Buffer
+	err := c.exec(ctx, &both, &both, "logs", "--tail", logTail, id)
+	return both.String(), err
+}

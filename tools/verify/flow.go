@@ -1,0 +1,161 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prosaas/receipts/proto"
+)
+
+// startWithin is how long a job may wait for an idle worker.
+const startWithin = 10 * time.Second
+
+// flow follows one job that does nothing through the real queue.
+type flow struct {
+	*Deployment
+	id    string // of the job that was accepted; empty: none was
+	began bool   // it started
+}
+
+func (d *Deployment) flowChecks() []Check {
+	f := &flow{Deployment: d}
+	const (
+		logs = "docker compose logs receipts-worker; docker compose logs receipts-api"
+		jam  = "look at workers[].busy and queues in the diagnostics: is every slot taken, or the queue paused? " + logs
+	)
+	checks := []Check{
+		{Name: "a job is accepted", Hint: logs, Limit: 90 * time.Second, Run: f.accepted}, // the API may wait GUARD_WAIT
+		{Name: "it starts within 10 s", Hint: jam, Run: f.started},
+		{Name: "it finishes", Hint: jam, Limit: 30 * time.Second, Run: f.finished},
+		{Name: "the worker logs JOB_START", Hint: logs, Run: f.logged},
+	}
+	if d.business != "" {
+		checks = append(checks, Check{Name: "a sync of business " + d.business + " finishes", Hint: "connect Gmail on the business's page; " + logs, Limit: 10 * time.Minute, Run: d.syncs})
+	}
+	return checks
+}
+
+func (f *flow) accepted(ctx context.Context) (string, error) {
+	f.id, f.began = "", false
+	a, err := f.noop(ctx, 0)
+	if err != nil {
+		return "", err
+	}
+	job, err := read[proto.SyncAccepted](a, http.StatusAccepted)
+	if err != nil {
+		return "", err
+	}
+	if want := "/api/receipts/sync/" + job.JobID; job.JobID == "" || a.header.Get("Location") != want {
+		return "", fmt.Errorf("accepted without its job's id and place: %.300s", a.body)
+	}
+	f.id = job.JobID
+	return f.id, nil
+}
+
+const (
+	errNoJob  = uncheckedError("no job was accepted")
+	errNoTurn = uncheckedError("the job did not start")
+)
+
+func (f *flow) started(ctx context.Context) (string, error) {
+	if f.id == "" {
+		return "", errNoJob
+	}
+	ctx, cancel := limited(ctx, startWithin)
+	defer cancel()
+	began := time.Now()
+	_, err := f.awaitJob(ctx, f.operator, f.id, "started", func(job proto.Job) bool { return job.StartedAt != nil })
+	if err != nil {
+		return "", err
+	}
+	f.began = true
+	return fmt.Sprintf("seen after %d ms", time.Since(began).Milliseconds()), nil
+}
+
+func (f *flow) finished(ctx context.Context) (string, error) {
+	if !f.began {
+		return "", errNoTurn
+	}
+	return "", f.awaitFinish(ctx, f.operator, f.id)
+}
+
+// awaitFinish waits until a job has ended, and well.
+func (d *Deployment) awaitFinish(ctx context.Context, who as, id string) error {
+	job, err := d.awaitJob(ctx, who, id, "ended", func(job proto.Job) bool { return job.Status.Ended() })
+	if err != nil {
+		return err
+	}
+	if job.Status != proto.StateFinished {
+		err = fmt.Errorf("job %s ended %s", id, job.Status)
+		if job.Error != nil {
+			err = hinted{fmt.Errorf("%w: %s", err, job.Error.Message), job.Error.Action}
+		}
+	}
+	return err
+}
+
+func (f *flow) logged(ctx context.Context) (string, error) {
+	if !f.began {
+		return "", errNoTurn
+	}
+	if err := f.compose.runs(ctx); err != nil {
+		return "", uncheckedError(err.Error())
+	}
+	workers, err := f.starters(ctx, f.id)
+	if err != nil {
+		return "", err
+	}
+	return "by " + workers[0].name(), nil
+}
+
+// starters waits until a worker has logged that it started the job. A worker
+// logs it at once, and the engine shows it a moment later.
+func (d *Deployment) starters(ctx context.Context, job string) (workers []container, err error) {
+	ctx, cancel := limited(ctx, startWithin)
+	defer cancel()
+	err = poll(ctx, 100*time.Millisecond, func(ctx context.Context) (bool, error) {
+		workers, err = d.compose.starters(ctx, job)
+		return len(workers) > 0, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("no worker logged JOB_START of job %s: %w", job, err)
+	}
+	return workers, nil
+}
+
+// syncs asks for a real sync of the business, and waits for its end.
+func (d *Deployment) syncs(ctx context.Context) (string, error) {
+	a, err := d.api(ctx, d.member, http.MethodGet, "/api/session", "")
+	if err != nil {
+		return "", err
+	}
+	session, err := read[proto.SessionAnswer](a, http.StatusOK)
+	if err != nil {
+		return "", hinted{fmt.Errorf("the token is not taken: %w", err), hintToken}
+	}
+	if session.BusinessID != d.business {
+		return "", hinted{fmt.Errorf("VERIFY_TOKEN is of business %q, not %q", session.BusinessID, d.business), hintToken}
+	}
+	a, err = d.api(ctx, d.member, http.MethodPost, "/api/receipts/sync", "")
+	if err != nil {
+		return "", err
+	}
+	accepted, err := read[proto.SyncAccepted](a, http.StatusAccepted)
+	if err != nil {
+		return "", refused(a, err)
+	}
+	return accepted.JobID, d.awaitFinish(ctx, d.member, accepted.JobID)
+}
+
+// refused is err with what the API itself says to do about it.
+func refused(a answer, err error) error {
+	problem, unreadable := read[proto.Problem](a, a.status)
+	if unreadable != nil || problem.Action == "" {
+		return err
+	}
+	return hinted{errors.New(strings.Join([]string{fmt.Sprintf("answered %d", a.status), problem.Error, problem.TechnicalDetails}, ": ")), problem.Action}
+}

@@ -1,0 +1,167 @@
+// Package verify checks a running deployment: that its parts are there, that
+// they meet in one Redis, and that a job goes all the way. Each check says what
+// it saw, and where it failed what to run to mend it.
+//
+// It only looks, with two exceptions. Group flow sends jobs that do nothing
+// through the queue (and a sync, where a business is named). Group drill stops
+// and kills workers, and puts everything back as it found it, also where it
+// fails or is interrupted; only a drill that is itself killed leaves a worker
+// stopped or one too many, and `docker compose up -d` mends both.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prosaas/receipts/pkg/config"
+	"github.com/prosaas/receipts/pkg/redisclient"
+	"github.com/prosaas/receipts/proto"
+)
+
+// Check is one thing that must hold.
+type Check struct {
+	Group string
+	Name  string
+	Hint  string        // what to run to mend it
+	Limit time.Duration // how long it may take; 0 is [usualLimit]
+	// Always has it run even where those before were interrupted: it cleans up.
+	Always bool
+	// Run answers what it saw. An error is a failure, unless it is an [uncheckedError].
+	Run func(ctx context.Context) (detail string, err error)
+}
+
+const usualLimit = 15 * time.Second
+
+// Group is what is checked together.
+type Group struct {
+	Name string
+	// Here tells why the group cannot be checked from here at all, and Runs
+	// why there is nothing here to check; nil where any place will do.
+	Here, Runs func(context.Context) error
+	Checks     []Check
+}
+
+// The groups, in the order in which they are checked.
+const (
+	GroupConfig     = "config"
+	GroupContainers = "containers"
+	GroupRedis      = "redis"
+	GroupRegistry   = "registry"
+	GroupAPI        = "api"
+	GroupFlow       = "flow"
+	GroupMetrics    = "metrics"
+	GroupDrill      = "drill"
+)
+
+// uncheckedError is why something was not looked at, which is no pass and no
+// failure: whatever keeps it from being looked at is told by somebody else.
+type uncheckedError string
+
+func (n uncheckedError) Error() string { return string(n) }
+
+// hinted is a failure with a way to mend it other than the check's usual one.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// Options are what one run wants besides its settings. The zero value is well.
+type Options struct {
+	Business string // whose sync group flow asks for; empty: nobody's
+	Docker   string // the docker program; empty: the one on PATH
+}
+
+// Deployment is what is looked at.
+type Deployment struct {
+	settings config.Verify
+	keys     proto.Keys
+	http     *http.Client
+	redis    *redisclient.Client
+	trouble  *trouble // of redis
+	compose  compose
+	business string
+	drill    *drill
+}
+
+// Open prepares to look at a deployment, and connects to its Redis in the
+// background. It fails only over settings.
+func Open(settings config.Verify, opts Options) (*Deployment, error) {
+	keys, err := proto.NewKeys(settings.QueuePrefix)
+	if err != nil {
+		return nil, err
+	}
+	trouble := newTrouble()
+	redis, err := redisclient.Open(settings.RedisURL.Reveal(), redisclient.Options{Logger: slog.New(trouble)})
+	if err != nil {
+		return nil, err
+	}
+	if opts.Docker == "" {
+		opts.Docker = "docker"
+	}
+	d := &Deployment{
+		settings: settings, keys: keys, redis: redis, trouble: trouble,
+		http:    &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		compose: compose{docker: opts.Docker}, business: opts.Business,
+	}
+	d.drill = &drill{Deployment: d, hold: drillHold}
+	return d, nil
+}
+
+// Close ends every connection.
+func (d *Deployment) Close() {
+	d.redis.Close()
+	d.http.CloseIdleConnections()
+}
+
+// Groups are all that can be checked.
+func (d *Deployment) Groups() []Group {
+	groups := []Group{
+		{Name: GroupConfig, Here: d.compose.here, Runs: d.compose.runs, Checks: d.configChecks()},
+		{Name: GroupContainers, Here: d.compose.here, Runs: d.compose.runs, Checks: d.containerChecks()},
+		{Name: GroupRedis, Checks: d.redisChecks()},
+		{Name: GroupRegistry, Checks: d.registryChecks()},
+		{Name: GroupAPI, Checks: d.apiChecks()},
+		{Name: GroupFlow, Checks: d.flowChecks()},
+		{Name: GroupMetrics, Checks: d.metricsChecks()},
+		{Name: GroupDrill, Here: d.compose.here, Runs: d.compose.runs, Checks: d.drill.checks()},
+	}
+	for _, group := range groups {
+		for i := range group.Checks {
+			group.Checks[i].Group = group.Name
+		}
+	}
+	return groups
+}
+
+// poll asks every interval until it is answered true or an error.
+func poll(ctx context.Context, every time.Duration, done func(context.Context) (bool, error)) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		ok, err := done(ctx)
+		if ok || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// errLimit is the cause of a check's end by its limit.
+var errLimit = errors.New("it took too long")
+
+func limited(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit == 0 {
+		limit = usualLimit
+	}
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w: more than %s", errLimit, limit))
+}
