@@ -99,7 +99,7 @@ func parse(rawURL string) (rueidis.ClientOption, error) {
 	option.DisableCache = true
 	option.AlwaysRESP2 = true
 	option.ClientSetInfo = rueidis.DisableClientSetInfo // two commands of each connection that tell the server who wrote the library
-	option.AlwaysPipelining = true // else a short deadline on one command ends the connection that all share
+	option.AlwaysPipelining = true                      // else a short deadline on one command ends the connection that all share
 	option.Dialer.Timeout = 2 * time.Second
 	// A connection that went silent is replaced within 9 s, before a heartbeat's
 	// time to live; one that beats every 2 s is never pinged.

@@ -96,7 +96,7 @@ func TestDiagnostics(t *testing.T) {
 		WorkersCount: 1,
 		Workers: []proto.Worker{{
 			Name: worker, Queues: []string{"default"}, State: proto.WorkerLive, Version: "v1.2.3", Protocol: 1, Concurrency: 2,
-			StartedAt: d.Workers[0].StartedAt, LastHeartbeatAt: d.Workers[0].LastHeartbeatAt, Prefix: "{receipts}",
+			StartedAt: d.Workers[0].StartedAt, LastHeartbeatAt: d.Workers[0].LastHeartbeatAt, RedisRunID: server.RunID, Prefix: "{receipts}",
 		}},
 		Queues: map[string]proto.QueueDiagnostics{
 			"high": {}, "low": {},
