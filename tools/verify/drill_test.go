@@ -77,7 +77,9 @@ func drillFaults() []drillFault {
 		{check: "worker killed in mid-job: another finishes it", says: "its worker was not missed", breaks: throughAPI("/api/receipts/sync/", func(_ *http.Response, body string) string {
 			return strings.NewReplacer(`"crashes":1`, `"crashes":0`, `"status":"started"`, `"status":"finished"`).Replace(body)
 		})},
-		{check: "everything is as it was", says: "no space left", stays: true, breaks: docker(failsAt("stop ", "no space left"))},
+		{check: "everything is as it was", says: "no space left", stays: true, breaks: docker(func(command string) error {
+			return failsAt("start ", "no space left")(strings.TrimPrefix(command, "compose "))
+		})},
 	}
 }
 

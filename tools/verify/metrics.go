@@ -227,7 +227,7 @@ func (p page) age(name string, now time.Time, ttl time.Duration) (time.Duration,
 		return 0, fmt.Errorf("%s tells of no heartbeat", p.at)
 	}
 	age := now.Sub(time.UnixMilli(int64(beat * 1000)))
-	if age > maxTTL {
+	if age >= ttl {
 		return age, fmt.Errorf("%s: the last heartbeat was %s ago, and counted for %s", p.at, age.Round(time.Second), ttl.Round(time.Second))
 	}
 	return max(age, 0), nil
