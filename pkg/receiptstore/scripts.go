@@ -9,7 +9,7 @@ import (
 
 // Every script has the KEYS of [Store.Writer] and begins with
 //
-//	ARGV 1 lease, 2 epoch, 3 seconds that a job's keys live, 4 quota units of the whole job
+//	ARGV 1 lease, 2 epoch, 3 seconds that a job's keys live, 4 quota units of the whole job, 5 job
 //
 // and answers {'fenced'}, having written nothing, or {'ok', …}. All are safe to
 // repeat. The first write is one that a full Redis refuses, so that there is
@@ -19,15 +19,15 @@ import (
 //
 //	r1 <receipt id> …   receipts
 //	n1 [<receipt id> …] none (ids are of an earlier reading)
-//	g1 <syncs>          gone
-//	f1 <syncs>          could not be read
+//	g1 <syncs> <job>    gone, the last time for that job
+//	f1 <syncs> <job>    could not be read
 //
 // A mark is text too: the lease that read the message last, and how often it
 // was marked by a lease that neither wrote an outcome nor took its mark back.
 const prelude = `
 local connection, sync, owed, wanted, run = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local outcomes, failures, receipts, by_date, tombstones, marks = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local lease, epoch, ttl, units = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local lease, epoch, ttl, units, job = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if tonumber(lease) < tonumber(redis.call('HGET', sync, 'fence') or '0')
   or tonumber(redis.call('HGET', connection, 'epoch') or '-1') ~= tonumber(epoch) then
   return {'fenced'}
@@ -43,12 +43,13 @@ local function now_ms()
   return string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
 end
 
--- to_read tells whether a message has no outcome yet, or one that is tried again.
+-- to_read tells whether a message has no outcome yet, or one that is tried again,
+-- and which job tried it last.
 local function to_read(id)
   local outcome = redis.call('HGET', outcomes, id)
   if not outcome then return true end
-  local syncs = string.match(outcome, '^[gf]%d+ (%d+)$')
-  return syncs and tonumber(syncs) < 3
+  local syncs, by = string.match(outcome, '^[gf]%d+ (%d+) ?(%S*)$')
+  return syncs and tonumber(syncs) < 3, by
 end
 
 -- set_cursor moves the cursor and notes when.
@@ -74,19 +75,19 @@ return out
 
 // baselineScript sets the cursor where there is none.
 //
-// ARGV 5 cursor. Returns ok.
+// ARGV 6 cursor. Returns ok.
 var baselineScript = fenced(`
-if redis.call('HEXISTS', sync, 'cursor') == 0 then set_cursor(ARGV[5]) end
+if redis.call('HEXISTS', sync, 'cursor') == 0 then set_cursor(ARGV[6]) end
 return {'ok'}
 `)
 
 // oweScript adds ids to owed, marks the receipts of deleted messages, moves the cursor.
 //
-// ARGV 5 cursor or ”, 6 number of ids, then these, then the deleted ones.
+// ARGV 6 cursor or ”, 7 number of ids, then these, then the deleted ones.
 // Returns ok, the number of ids added.
 var oweScript = fenced(`
-local added, last = 0, 6 + ARGV[6]
-for i = 7, last do
+local added, last = 0, 7 + ARGV[7]
+for i = 8, last do
   local id = ARGV[i]
   if to_read(id) and redis.call('ZADD', owed, 0, id) == 1 and redis.call('ZREM', wanted, id) == 0 then added = added + 1 end
 end
@@ -97,23 +98,25 @@ for i = last + 1, #ARGV do
     if redis.call('HEXISTS', receipts, id) == 1 then redis.call('HSET', receipts, id .. ':d', '1') end
   end
 end
-if ARGV[5] ~= '' then set_cursor(ARGV[5]) end
+if ARGV[6] ~= '' then set_cursor(ARGV[6]) end
 return {'ok', tostring(added)}
 `)
 
 // wantScript adds ids to wanted and sets the position.
 //
-// ARGV 5 position, 6 '1' to choose messages that have been read too, then the
+// ARGV 6 position, 7 '1' to choose messages that have been read too, then the
 // ids. Returns ok, the number of ids added.
 var wantScript = fenced(`
 local added = 0
-for i = 7, #ARGV do
+for i = 8, #ARGV do
   local id = ARGV[i]
-  if not redis.call('ZSCORE', owed, id) and (ARGV[6] == '1' or to_read(id)) then
+  local unread, by = to_read(id)
+  -- What one search found and the job could not read, the next one finds too.
+  if not redis.call('ZSCORE', owed, id) and by ~= job and (ARGV[7] == '1' or unread) then
     added = added + redis.call('ZADD', wanted, 0, id)
   end
 end
-redis.call('HSET', run, 'position', ARGV[5])
+redis.call('HSET', run, 'position', ARGV[6])
 redis.call('EXPIRE', run, ttl)
 redis.call('EXPIRE', wanted, ttl)
 if added > 0 then redis.call('HINCRBY', run, 'listed', added) end
@@ -122,10 +125,10 @@ return {'ok', tostring(added)}
 
 // markScript notes that a message is in the lease's hands.
 //
-// ARGV 5 message id. Returns ok.
+// ARGV 6 message id. Returns ok.
 var markScript = fenced(`
-local by, times = string.match(redis.call('HGET', marks, ARGV[5]) or '', '^(%d+) (%d+)$')
-if by ~= lease then redis.call('HSET', marks, ARGV[5], lease .. ' ' .. (tonumber(times or '0') + 1)) end
+local by, times = string.match(redis.call('HGET', marks, ARGV[6]) or '', '^(%d+) (%d+)$')
+if by ~= lease then redis.call('HSET', marks, ARGV[6], lease .. ' ' .. (tonumber(times or '0') + 1)) end
 redis.call('EXPIRE', marks, ttl)
 return {'ok'}
 `)
@@ -133,7 +136,7 @@ return {'ok'}
 // leaveScript takes the lease's marks back and, where the job will not go on,
 // drops what it wanted.
 //
-// ARGV 5 '1' to drop. Returns ok.
+// ARGV 6 '1' to drop. Returns ok.
 var leaveScript = fenced(`
 local marked = redis.call('HGETALL', marks)
 for i = 1, #marked, 2 do
@@ -144,18 +147,18 @@ for i = 1, #marked, 2 do
     redis.call('HSET', marks, marked[i], '0 ' .. (times - 1))
   end
 end
-if ARGV[5] == '1' then redis.call('DEL', wanted) end
+if ARGV[6] == '1' then redis.call('DEL', wanted) end
 return {'ok'}
 `)
 
 // saveScript writes what became of one message and takes it out of its set. A message
 // in neither set has been saved before: nothing is written.
 //
-// ARGV 5 message id, 6 letter of the outcome, 7 extractor version, 8 reason
+// ARGV 6 message id, 7 letter of the outcome, 8 extractor version, 9 reason
 // (failed only), then id, record, received (ms), status of each receipt.
 // Returns ok, receipts that are new, changed, unchanged.
 var saveScript = fenced("local statuses = {" + statusTable() + "}\n" + `
-local id, letter, version, reason = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local id, letter, version, reason = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 if redis.call('ZREM', owed, id) + redis.call('ZREM', wanted, id) == 0 then return {'ok', '0', '0', '0'} end
 redis.call('HDEL', marks, id)
 
@@ -164,8 +167,8 @@ local count = {}
 if letter == 'g' or letter == 'f' then
   count[letter == 'g' and 'gone' or 'errors'] = 1
   if not string.match(before, '^[rn]') then
-    local syncs = tonumber(string.match(before, '^[gf]%d+ (%d+)$') or '0') + 1
-    redis.call('HSET', outcomes, id, letter .. version .. ' ' .. syncs)
+    local syncs = tonumber(string.match(before, '^[gf]%d+ (%d+)') or '0') + 1
+    redis.call('HSET', outcomes, id, letter .. version .. ' ' .. syncs .. ' ' .. job)
   end
 else
   local known, outcome = {}, letter .. version
@@ -173,7 +176,7 @@ else
     if not known[rid] then known[rid], outcome = true, outcome .. ' ' .. rid end
   end
   if letter == 'n' then count.not_receipts = 1 end
-  for i = 9, #ARGV, 4 do name(ARGV[i]) end
+  for i = 10, #ARGV, 4 do name(ARGV[i]) end
   if string.match(before, '^[rn]') then
     for rid in string.gmatch(before, ' (%S+)') do name(rid) end
   end
@@ -186,7 +189,7 @@ if letter == 'f' and redis.call('HLEN', failures) < 10000 then
 end
 
 count.saved, count.updated, count.duplicates = 0, 0, 0
-for i = 9, #ARGV, 4 do
+for i = 10, #ARGV, 4 do
   local rid, record, received, status = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local old = redis.call('HGET', receipts, rid)
   local deleted = redis.call('SISMEMBER', tombstones, rid) == 1
@@ -211,10 +214,10 @@ return {'ok', tostring(count.saved), tostring(count.updated), tostring(count.dup
 
 // finishScript notes a good sync and drops what the job did not get to.
 //
-// ARGV 5 position. Returns ok.
+// ARGV 6 position. Returns ok.
 var finishScript = fenced(`
 redis.call('HSET', sync, 'last_ok', now_ms())
-redis.call('HSET', run, 'done', '1', 'position', ARGV[5])
+redis.call('HSET', run, 'done', '1', 'position', ARGV[6])
 redis.call('DEL', wanted)
 return {'ok'}
 `)

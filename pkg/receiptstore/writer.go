@@ -288,7 +288,7 @@ func (w *Writer) counts(run map[string]string) Counts {
 func (w *Writer) write(ctx context.Context, script *redisclient.Script, args ...string) ([]string, error) {
 	all := append([]string{
 		strconv.FormatInt(w.fence.Lease, 10), strconv.FormatInt(w.fence.Epoch, 10), w.store.retention,
-		strconv.FormatInt(w.spent.Load(), 10),
+		strconv.FormatInt(w.spent.Load(), 10), w.fence.Job,
 	}, args...)
 	message, err := w.store.redis.Run(ctx, script, w.keys, all...)
 	if err != nil {

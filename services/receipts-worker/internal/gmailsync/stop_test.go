@@ -120,7 +120,7 @@ func TestStopAnywhereAndGoOn(t *testing.T) {
 			w.box.ExpireHistory()
 		}, incremental},
 	}
-	source := mails(10, 40)
+	source := mails(8, 40)
 	for _, sc := range scenarios {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()

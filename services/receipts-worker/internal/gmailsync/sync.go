@@ -111,10 +111,12 @@ func (t *turn) run(ctx context.Context, zone *time.Location) (proto.SyncResult, 
 		return proto.SyncResult{}, err
 	}
 	for {
-		// What an earlier turn left to read comes before the next window: a
-		// message that kills its reader must not be passed by, window by window.
-		if err := t.readWanted(ctx); err != nil {
-			return proto.SyncResult{}, err
+		// A window that an earlier turn left half listed is listed first, so that
+		// what several searches find is read once.
+		if t.place.Search == 0 && t.place.Page == "" {
+			if err := t.readWanted(ctx); err != nil {
+				return proto.SyncResult{}, err
+			}
 		}
 		if t.place.Stopped || t.place.Window == len(t.windows) {
 			break

@@ -264,6 +264,44 @@ func TestUnreadableMessages(t *testing.T) {
 	}
 }
 
+// A job that goes on in the middle of a window finds by the next search what an
+// earlier one chose: read again by force, or unreadable, it is read once a job
+// all the same, and counted once.
+func TestWindowLeftHalfListedIsReadOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{source: alike{1}})
+	w.extract = light
+	w.mustSync(envelope("first", proto.ModeIncremental))
+	w.sim.ResetLedger()
+	forced := envelope("forced", proto.ModeFull)
+	forced.Params.Force = true
+	ctx, stop := context.WithCancelCause(t.Context())
+	defer stop(nil)
+	w.nth("messages.list", 3, func() { stop(errStopped) }) // the second search found it, and so does the fourth
+	if _, _, err := w.turn(ctx, forced); !errors.Is(err, errStopped) {
+		t.Fatalf("sync = %v", err)
+	}
+	if _, result := w.mustSync(forced); result.Scanned != 1 || w.sim.Ledger().Calls["messages.get"] != 1 {
+		t.Errorf("forced: %+v after %d reads, want one", result, w.sim.Ledger().Calls["messages.get"])
+	}
+}
+
+// What history announced and the job could not read is listed by its windows
+// too: it is tried once a job, and counted once.
+func TestUnreadableMessageIsTriedOnceAJob(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{source: alike{1}})
+	w.mustSync(envelope("first", proto.ModeIncremental))
+	w.box.Add(receiptMail("Your receipt", "12.00"), mailbox.AddOptions{Date: w.arrival(0)})
+	w.extract = func(context.Context, []byte, time.Time) (receiptmail.Result, error) { panic("the test's") }
+	for _, id := range []string{"j1", "j2"} {
+		w.sim.ResetLedger()
+		if _, result := w.mustSync(envelope(id, proto.ModeFull)); result.Errors != 1 || w.sim.Ledger().Calls["messages.get"] != 1 {
+			t.Errorf("%s: %+v after %d reads, want one error after one", id, result, w.sim.Ledger().Calls["messages.get"])
+		}
+	}
+}
+
 // Gmail announces some seconds before it shows; what it never shows is gone.
 func TestAnnouncedButNotThere(t *testing.T) {
 	t.Parallel()
@@ -273,6 +311,11 @@ func TestAnnouncedButNotThere(t *testing.T) {
 	j, result := w.mustSync(envelope("j2", proto.ModeIncremental))
 	if outcome := w.hash(w.keys.Outcomes(business))[late]; outcome == "" || outcome[0] != 'r' || result.Gone != 0 {
 		t.Errorf("shown late: outcome %q, result %+v", outcome, result)
+	}
+	inGap := w.box.Add(receiptMail("Your receipt", "12.50"), mailbox.AddOptions{})
+	w.box.ExpireHistory()
+	if _, result := w.mustSync(envelope("gap", proto.ModeIncremental)); !result.HistoryExpired || result.Gone != 0 || result.Saved != 1 {
+		t.Errorf("listed in a gap and shown late: %+v, outcome %q", result, w.hash(w.keys.Outcomes(business))[inGap])
 	}
 	waited := false
 	for _, p := range j.told {
