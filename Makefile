@@ -51,19 +51,21 @@ demo: images build ## what is deployed, with simulated Gmail in Gmail's place
 prod-up: ## deploy the images, and prove it; where anything is wrong, back to what ran before
 	RECEIPTS_VERSION='$(VERSION)' deploy/prod-up.sh
 
-# Both look at what prod-up deployed last, or else at what the files here say.
+# Both look at what prod-up deployed last, with the secrets that it was given, or
+# else at what the files here say.
+verify drill: export RECEIPTS_VERSION ?= $(VERSION)
 verify drill: export COMPOSE_FILE ?= $(firstword $(wildcard deploy/.deployed/compose.yaml) compose.yaml)
-verify drill: export DIAGNOSTIC_KEY_FILE ?= deploy/secrets/diagnostic_keys
-verify drill: export API_URL ?= http://$(or $(shell docker compose port receipts-api 8080 2>/dev/null | grep ':[1-9]'),127.0.0.1:8080)
+FROM_HERE = export DIAGNOSTIC_KEY_FILE="$${DIAGNOSTIC_KEY_FILE:-$$(docker compose config | sed -n 's|^ *file: \(.*/diagnostic_keys\)$$|\1|p')}" \
+	API_URL="$${API_URL:-http://$$(docker compose port receipts-api 8080 2>/dev/null | grep ':[1-9]' || echo 127.0.0.1:8080)}"
 
 verify: bin/verify ## check what runs, from here and from inside (BUSINESS=id: with a real sync)
-	@code=0; \
+	@$(FROM_HERE); code=0; \
 	bin/verify --only config,containers,flow || code=$$?; \
-	docker compose run --rm verify --only redis,registry,api,metrics $(if $(BUSINESS),--only flow --business '$(BUSINESS)') || code=$$?; \
+	docker compose run --rm $(if $(VERIFY_TOKEN),--env VERIFY_TOKEN) verify --only redis,registry,api,metrics $(if $(BUSINESS),--only flow --business '$(BUSINESS)') || code=$$?; \
 	exit $$code
 
 drill: bin/verify ## stop and kill workers of what runs, see that nothing is lost, and put them back
-	bin/verify --drill
+	@. deploy/lock.sh; $(FROM_HERE); bin/verify --drill
 
 .PHONY: bin/verify
 bin/verify:

@@ -24,8 +24,10 @@ docker exec "$redis" sh -ec 'export REDISCLI_AUTH="$(cat /run/secrets/redis_back
 redis-cli --user backup --rdb /data/backup.rdb >&2
 cat /data/backup.rdb
 rm /data/backup.rdb' >"$partial/redis.rdb" # to - it would leave the end mark of the transfer in it
-docker run --rm --network none --cap-drop ALL --user 65532:65532 --volume "${project}_blobs:/blobs:ro" --entrypoint tar \
-	"$(docker inspect --format '{{.Image}}' "$redis")" -C /blobs --exclude "./.replaced-*" --exclude ./.restoring -cf - . >"$partial/blobs.tar"
+# What a restore left there, .replaced-…, is not the system's.
+# shellcheck disable=SC2016 # the names are the container's to read
+docker run --rm --network none --cap-drop ALL --user 65532:65532 --volume "${project}_blobs:/blobs:ro" --workdir /blobs --entrypoint sh \
+	"$(docker inspect --format '{{.Image}}' "$redis")" -ec 'set -- *; [ -e "$1" ] || set -- --no-recursion .; tar -cf - "$@"' >"$partial/blobs.tar"
 (cd "$partial" && sha256sum redis.rdb blobs.tar >SHA256SUMS)
 mv "$partial" "$folder"
 echo "$folder"

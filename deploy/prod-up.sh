@@ -107,7 +107,7 @@ go_back() {
 	fi
 	for container in $(containers --all); do
 		how=$(docker inspect --format '{{.State.Status}}{{if .State.Health}}, {{.State.Health.Status}}{{end}}, exited {{.RestartCount}} times' "$container")
-		[ "$how" = 'running, healthy, exited 0 times' ] || {
+		[[ $how == 'running, healthy, exited 0 times' && $before == *$container* ]] || {
 			say "$(docker inspect --format '{{.Name}}' "$container") is $how; its log ends:"
 			docker logs --tail 30 "$container" >&2
 		}

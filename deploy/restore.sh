@@ -38,9 +38,9 @@ start() {
 # append-only on, Redis reads only its append-only files: it becomes their base.
 into redis 999:1000 'rm -rf .restoring; mkdir .restoring
 cat >.restoring/appendonly.aof.1.base.rdb
-echo "file appendonly.aof.1.base.rdb seq 1 type b" >.restoring/appendonly.aof.manifest' <"$from/redis.rdb" &&
-	into blobs 65532:65532 'rm -rf .restoring; mkdir .restoring; tar -C .restoring -xf -' <"$from/blobs.tar" ||
-	fail "$from cannot be put beside what is there: nothing was touched"
+echo "file appendonly.aof.1.base.rdb seq 1 type b" >.restoring/appendonly.aof.manifest' <"$from/redis.rdb" || fail "its Redis cannot be put beside what is there: nothing was touched"
+into blobs 65532:65532 'rm -rf .restoring; mkdir .restoring; tar -C .restoring -xf -' <"$from/blobs.tar" ||
+	fail "its files cannot be put beside what is there: nothing was touched"
 
 # shellcheck disable=SC2086 # lists of ids
 docker stop --time 30 $services $redis >/dev/null

@@ -55,13 +55,13 @@ var breakages = []breakage{
 		says: []string{"receipts-worker is not in the registry", "✘ a live worker on each queue"},
 	},
 	{
-		name: "the worker is on another Redis", plant: func(s *stack) {
+		name: "the worker is on another Redis", early: true, plant: func(s *stack) {
 			s.must("docker", "run", "--detach", "--name", s.project+"-other", "--network", s.project+"_redis", "--network-alias", "other",
 				redisImage(s.t), "redis-server", "--protected-mode", "no")
 			s.t.Cleanup(func() { _, _ = s.run(context.Background(), "docker", "rm", "--force", s.project+"-other") })
 			s.write("deploy/secrets/redis_url_worker", "redis://other:6379/0")
 		},
-		says: []string{"receipts-worker is not in the registry"},
+		says: []string{"✘ the worker is given the API's Redis"},
 	},
 	{
 		name: "the worker has a wrong password", plant: func(s *stack) {
@@ -320,15 +320,11 @@ func TestProdUpLeavesOthersAlone(t *testing.T) {
 func TestOneAtATime(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
-	path := filepath.Join("/tmp", s.project+".lock")
-	lock, err := os.Create(path)
+	lock, err := os.Create(s.lock())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		_ = lock.Close()
-		_ = os.Remove(path)
-	}()
+	defer func() { _ = lock.Close() }()
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}

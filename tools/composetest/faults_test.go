@@ -235,6 +235,7 @@ type traffic struct {
 func (s *stack) startTraffic() *traffic {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	t := &traffic{s: s, cancel: cancel}
+	s.t.Cleanup(func() { t.stop() }) // of a test that ended early
 	t.done.Go(func() {
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -67,26 +66,34 @@ func TestProcessesAreHeldTight(t *testing.T) {
 	}
 }
 
-// verify and its drill, from this machine, on what prod-up deployed.
+// What is looked at is what prod-up deployed, whatever the checkout says by now.
 func TestVerifyAndDrill(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
-	s.mustProdUp()
-	s.files = []string{"deploy/.deployed/compose.yaml"}
-	for _, args := range [][]string{{"--only", "config", "--only", "containers", "--only", "api", "--only", "flow"}, {"--drill"}} {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		program, err := filepath.Abs(filepath.Join(root, "bin/verify"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		environ := []string{
-			"API_URL=" + s.api, "DIAGNOSTIC_KEY_FILE=deploy/secrets/diagnostic_keys", "JWT_SECRET_FILE=deploy/secrets/jwt_secret", "NO_COLOR=1",
-		}
-		out, err := s.run(ctx, "env", slices.Concat(environ, []string{program}, args)...)
-		cancel()
-		if err != nil || strings.Contains(out, "✘") || !strings.Contains(out, "✔") {
-			t.Errorf("verify %q: %v\n%s", args, err, out)
+	s.write("Makefile", s.original("Makefile"))
+	program, err := filepath.Abs(filepath.Join(root, "bin/verify"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.must("mkdir", "bin")
+	s.must("ln", "-s", program, "bin/verify")
+	run := func(target string) (string, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+		defer cancel()
+		return s.run(ctx, "env", "-u", "COMPOSE_FILE", "NO_COLOR=1", "make", "--old-file=bin/verify", "VERSION="+s.project, target)
+	}
+	if out, err := run("prod-up"); err != nil {
+		t.Fatalf("make prod-up: %v\n%s", err, out)
+	}
+	key := s.read("deploy/secrets/diagnostic_keys")
+	s.write("deploy/secrets/diagnostic_keys", "edited-since-and-not-deployed-yet-0123456789")
+	s.write("compose.yaml", "name: "+s.project+"\nservices: {}\n")
+
+	for _, target := range []string{"verify", "drill"} {
+		if out, err := run(target); err != nil || strings.Contains(out, "✘") || !strings.Contains(out, "✔") {
+			t.Errorf("make %s: %v\n%s", target, err, out)
 		}
 	}
+	s.write("deploy/secrets/diagnostic_keys", key)
 	s.serves()
 }

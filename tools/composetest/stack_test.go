@@ -104,7 +104,11 @@ func (s *stack) remove() {
 		_, _ = s.run(ctx, "docker", "image", "rm", "--force", image+":"+s.project) // a test may have removed it
 	}
 	_, _ = s.run(ctx, "docker", "image", "prune", "--force", "--filter", "label=receipts.test="+s.project)
+	_ = os.Remove(s.lock()) // a test may have changed nothing
 }
+
+// lock is what whoever changes the project holds, the same in every checkout.
+func (s *stack) lock() string { return filepath.Join("/tmp", s.project+".lock") }
 
 // command is a program to run in the stack's folder, with nothing of our
 // environment but what it takes to find the engine.

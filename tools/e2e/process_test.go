@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -30,12 +31,18 @@ type process struct {
 	news  chan struct{} // closed, and replaced, with each line
 }
 
-// launch starts a program of ours with this environment and no other. What is
-// left of it when the test ends is killed, and its log shown if the test failed.
+// launch starts a program of ours with this environment and no other, but for
+// where the PDF engine keeps what it compiled: under the race detector that takes
+// most of a minute. What is left of it when the test ends is killed, and its log
+// shown if the test failed.
 func launch(t *testing.T, name string, environ []string, args ...string) *process {
 	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := &process{t: t, name: name, cmd: exec.Command(filepath.Join(programs, name), args...), ended: make(chan struct{}), news: make(chan struct{})}
-	p.cmd.Env = environ
+	p.cmd.Env = append(slices.Clone(environ), "XDG_CACHE_HOME="+cache)
 	reader, writer := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = writer, writer
 	if err := p.cmd.Start(); err != nil {

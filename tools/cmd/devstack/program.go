@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -20,13 +22,17 @@ type program struct {
 	err   error         // how, once it has
 }
 
-// launch starts a program with this environment and nothing of ours: what a
-// shell happens to have set is not for it.
+// launch starts a program with this environment and nothing of ours, but for
+// where its PDF engine keeps what it compiled, which takes seconds: what a shell
+// happens to have set is not for it.
 func launch(path string, environ []string, log io.Writer) (*program, error) {
 	p := &program{ended: make(chan struct{})}
 	p.asked, p.ask = context.WithCancel(context.Background())
 	cmd := exec.CommandContext(p.asked, path) // #nosec G204 -- a program that lies beside this one
 	cmd.Env, cmd.Stdout, cmd.Stderr = environ, log, log
+	if cache, err := os.UserCacheDir(); err == nil {
+		cmd.Env = append(slices.Clone(environ), "XDG_CACHE_HOME="+cache)
+	}
 	cmd.SysProcAttr = attributes()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = endWithin
