@@ -139,7 +139,11 @@ func (c *client) awaitEnd(id string) proto.Job {
 	c.t.Helper()
 	var job proto.Job
 	eventually(c.t, "the end of job "+id, func() bool {
-		job = c.job(id)
+		a := c.call(http.MethodGet, "/api/receipts/sync/"+id, "")
+		if a.status == http.StatusServiceUnavailable {
+			return false // a Redis that was away may still be slow
+		}
+		job = decode[proto.JobAnswer](c.t, a, http.StatusOK).Job
 		return job.Status.Ended()
 	})
 	return job

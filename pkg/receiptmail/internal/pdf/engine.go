@@ -41,9 +41,15 @@ type Engine struct {
 	cacheDir string
 	start    sync.Once
 	started  chan struct{}
-	pool     pdfium.Pool // set when started is closed, as is err
+	rooms    chan *room // set when started is closed, as is err
 	cache    wazero.CompilationCache
 	err      error
+}
+
+// room has place for one sandbox at a time, and can end what runs in it.
+type room struct {
+	pool pdfium.Pool // nil: it is made when it is needed
+	end  context.CancelFunc
 }
 
 // New makes an engine, which starts with the first document it reads. That
@@ -62,8 +68,22 @@ func (e *Engine) run() {
 			e.cache = onDisk
 		}
 	}
-	e.pool, e.err = webassembly.Init(webassembly.Config{
-		MaxTotal: maxAtOnce,
+	first := &room{}
+	if e.err = first.open(e.cache); e.err != nil {
+		return
+	}
+	e.rooms = make(chan *room, maxAtOnce)
+	e.rooms <- first
+	for range maxAtOnce - 1 {
+		e.rooms <- &room{}
+	}
+}
+
+func (r *room) open(cache wazero.CompilationCache) (err error) {
+	ctx, end := context.WithCancel(context.Background())
+	r.pool, err = webassembly.Init(webassembly.Config{
+		Context:  ctx, // killing a sandbox by itself races with what runs in it
+		MaxTotal: 1,
 		FSConfig: wazero.NewFSConfig(), // else the host's / is mounted
 		Stdout:   io.Discard,
 		Stderr:   io.Discard,
@@ -71,12 +91,29 @@ func (e *Engine) run() {
 			WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesExceptionHandling).
 			WithCloseOnContextDone(true).
 			WithMemoryLimitPages(maxMemory).
-			WithCompilationCache(e.cache),
+			WithCompilationCache(cache),
 	})
+	r.end = end
+	if err != nil {
+		end()
+		r.pool = nil
+	}
+	return err
 }
 
-// Close ends the engine. No document may be in hand. One that is still starting
-// is left to the end of the process: who shuts down has no seconds to wait.
+// close empties a room for good, or until it is opened again.
+func (r *room) close() error {
+	if r.pool == nil {
+		return nil
+	}
+	r.end()
+	err := r.pool.Close()
+	r.pool = nil
+	return err
+}
+
+// Close ends the engine, once the documents in hand are read. One that is still
+// starting is left to the end of the process: who shuts down has no seconds to wait.
 func (e *Engine) Close(ctx context.Context) error {
 	e.start.Do(func() { close(e.started) }) // never started, it never will be
 	select {
@@ -84,11 +121,20 @@ func (e *Engine) Close(ctx context.Context) error {
 	default:
 		return nil
 	}
-	if e.pool == nil {
+	if e.rooms == nil {
 		return nil
 	}
-	err := errors.Join(e.pool.Close(), e.cache.Close(ctx))
-	if err != nil {
+	var errs []error
+	for range maxAtOnce {
+		select {
+		case r := <-e.rooms:
+			errs = append(errs, r.close())
+		case <-ctx.Done():
+			return fmt.Errorf("close the pdf engine: %w", ctx.Err())
+		}
+	}
+	close(e.rooms)
+	if err := errors.Join(append(errs, e.cache.Close(ctx))...); err != nil {
 		return fmt.Errorf("close the pdf engine: %w", err)
 	}
 	return nil
@@ -106,10 +152,28 @@ func (e *Engine) Read(ctx context.Context, content []byte) (Document, error) {
 		return Document{}, context.Cause(ctx)
 	case <-e.started:
 	}
-	if e.pool == nil {
+	if e.rooms == nil {
 		return Document{}, fmt.Errorf("start the pdf engine: %w", errors.Join(e.err, errNotRunning))
 	}
-	sandbox, err := e.pool.GetInstanceWithContext(ctx)
+	select {
+	case <-ctx.Done():
+		return Document{}, context.Cause(ctx)
+	case r := <-e.rooms:
+		if r == nil {
+			return Document{}, fmt.Errorf("start the pdf engine: %w", errNotRunning)
+		}
+		defer func() { e.rooms <- r }()
+		return e.readIn(ctx, r, content)
+	}
+}
+
+func (e *Engine) readIn(ctx context.Context, r *room, content []byte) (Document, error) {
+	if r.pool == nil {
+		if err := r.open(e.cache); err != nil {
+			return Document{}, fmt.Errorf("open a pdf sandbox: %w", err)
+		}
+	}
+	sandbox, err := r.pool.GetInstanceWithContext(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return Document{}, context.Cause(ctx)
@@ -118,16 +182,12 @@ func (e *Engine) Read(ctx context.Context, content []byte) (Document, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
-	killed := make(chan struct{})
-	spared := context.AfterFunc(limited, func() {
-		defer close(killed)
-		_ = sandbox.Kill() // what runs in it ends with an error
-	})
+	spared := context.AfterFunc(limited, r.end) // what runs in it ends with an error
 	doc, err := readDocument(sandbox, content)
 	if spared() {
 		_ = sandbox.Close() // it is thrown away, whatever state it is in
 	} else {
-		<-killed
+		_ = r.close()
 		err = errors.Join(ErrUnreadable, err)
 	}
 	if ctx.Err() != nil {
