@@ -48,6 +48,10 @@ func (n *network) dial(ctx context.Context, _ string) (net.Conn, error) {
 	w := &wire{Conn: conn, network: n, closed: make(chan struct{})}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.dead {
+		_ = conn.Close()
+		return nil, errCut
+	}
 	n.conns[w] = true
 	return w, nil
 }
@@ -233,7 +237,8 @@ func (w *wire) Write(b []byte) (int, error) {
 // send delivers what is late, once the network moves again.
 func (w *wire) send(thawed <-chan struct{}) {
 	<-thawed
-	for {
+	var broken error
+	for broken == nil {
 		w.mu.Lock()
 		if len(w.late) == 0 {
 			w.sending = false
@@ -243,15 +248,16 @@ func (w *wire) send(thawed <-chan struct{}) {
 		b := w.late[0]
 		w.late = w.late[1:]
 		w.mu.Unlock()
-		if _, err := w.Conn.Write(b); err != nil {
-			break
-		}
+		_, broken = w.Conn.Write(b)
 	}
 	select {
 	case <-w.closed:
-		_ = w.Conn.Close()
 	default:
+		if broken == nil {
+			return
+		}
 	}
+	_ = w.Conn.Close()
 }
 
 func (w *wire) Close() error {

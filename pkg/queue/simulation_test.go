@@ -112,6 +112,7 @@ func simulate(t *testing.T, seed uint64) {
 	}()
 	s.lossy = newNetwork(s.redis.Miniredis)
 	s.api = s.plane(s.lossy)
+	defer s.lossy.kill()
 	defer s.api.client.Close()
 	s.api.connect("b0", "b1", "b2")
 	s.startWorker()
@@ -535,6 +536,7 @@ func (s *simulation) calmDown() {
 	for _, w := range s.gone {
 		w.network.heal()
 		<-w.ran
+		w.network.kill() // a connection that was being made while its client closed, too
 	}
 	time.Sleep(10 * time.Second) // the deaf outlive their worker
 }
