@@ -9,7 +9,8 @@ type Problem struct {
 	Error            string `json:"error"`
 	Action           string `json:"action"`
 	TechnicalDetails string `json:"technical_details"`
-	JobID            string `json:"job_id,omitempty"` // 409: the job that is in the way
+	JobID            string `json:"job_id,omitempty"`  // 409: the job that is in the way
+	Retried          *int   `json:"retried,omitempty"` // as that of [SyncAccepted]: they stay owed though the sync was refused
 }
 
 // SyncRequest is the body of POST /api/receipts/sync. Every field is optional.
@@ -29,6 +30,16 @@ type SyncAccepted struct {
 	JobID        string `json:"job_id"`
 	Status       State  `json:"status"`
 	Deduplicated bool   `json:"deduplicated,omitempty"`
+	Retried      *int   `json:"retried,omitempty"` // of a retry: messages that it made owed again, for whichever sync comes next
+}
+
+// SyncFailure is one message that a sync could not read: why, as a stable code
+// and a sentence for a person, and what that person can do.
+type SyncFailure struct {
+	GmailMessageID string `json:"gmail_message_id"`
+	Code           string `json:"code"`
+	Message        string `json:"message"`
+	Action         string `json:"action"`
 }
 
 // VerifyRequest is the body of POST /api/receipts/queue/verify. Seconds, 0 to

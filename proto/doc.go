@@ -27,8 +27,8 @@
 //	P:paused             set     queues that hand out nothing
 //	P:lease, P:turn      numbers the last lease; claims that handed out a job
 //
-// A business's own keys (connection, cursor, ids, outcomes, receipts) share a
-// hash tag of its own; pkg/connection and pkg/receiptstore write them.
+// A business's own keys (connection, settings, cursor, ids, outcomes, receipts)
+// share a hash tag of its own; pkg/connection and pkg/receiptstore write them.
 //
 // # States
 //

@@ -162,6 +162,10 @@ func (k Keys) Connection(business string) string { return k.business(business, "
 // TokenLock is held by whoever refreshes the business's access token.
 func (k Keys) TokenLock(business string) string { return k.business(business, "token_lock") }
 
+// Settings is the hash of what a business chose for itself: time zone, automatic
+// syncs, language. It outlives the connection.
+func (k Keys) Settings(business string) string { return k.business(business, "settings") }
+
 // Sync is the hash of where a business's mailbox stands: fence, cursor, last good sync.
 func (k Keys) Sync(business string) string { return k.business(business, "sync") }
 

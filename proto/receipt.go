@@ -96,4 +96,5 @@ type ReceiptDetail struct {
 	AllocationNumber *string          `json:"allocation_number"`
 	Note             string           `json:"note"`
 	DeletedInGmail   bool             `json:"deleted_in_gmail"`
+	NoLongerFound    bool             `json:"no_longer_found"` // its message was read again, and this receipt was not in it
 }

@@ -1,5 +1,6 @@
 // Package connection keeps the Gmail connection of each business: it asks
-// Google for one, hands out access tokens, and gives it up.
+// Google for one, hands out access tokens, and gives it up. With it lie the
+// settings that a business chose for itself ([Settings]).
 //
 // Tokens lie in Redis sealed ([Sealer]), never in the clear, and no error or
 // log shows one. Each change of a connection is one script that compares what

@@ -357,6 +357,10 @@ func TestRedisAway(t *testing.T) {
 		"disconnect": func(ctx context.Context) error { return keeper.Disconnect(ctx, business) },
 		"repair":     func(ctx context.Context) error { _, err := keeper.Repair(ctx, business); return err },
 		"tokens":     func(ctx context.Context) error { _, err := keeper.Tokens(ctx, business); return err },
+		"settings":   func(ctx context.Context) error { _, err := keeper.Settings(ctx, business); return err },
+		"choose": func(ctx context.Context) error {
+			return keeper.Choose(ctx, business, connection.Settings{Language: "he"})
+		},
 	}
 	for name, call := range calls {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -30,9 +30,11 @@ type record struct {
 	reason          Reason
 	refresh, access string        // sealed
 	renewIn, endsIn time.Duration // of the access token, when it was read
+	settings        Settings      // of the business, connected or not
 }
 
-// KEYS: connection. Answers its fields, and how many ms the access token has.
+// KEYS: connection, settings. Answers the connection's fields, how many ms the
+// access token has, and the settings' fields.
 var loadScript = redisclient.NewRepeatableScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -40,22 +42,28 @@ local c = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'address', 'reason', 'r
 local answer = {}
 for i = 1, 6 do answer[i] = c[i] or '' end
 for i = 7, 8 do answer[i] = string.format('%.0f', (c[i] or 0) - now) end
+local s = redis.call('HMGET', KEYS[2], 'time_zone', 'auto_sync', 'language')
+for i = 1, 3 do answer[8 + i] = s[i] or '' end
 return answer
 `)
 
 func (k *Keeper) load(ctx context.Context, business string) (record, error) {
-	reply, err := k.redis.Run(ctx, loadScript, []string{k.keys.Connection(business)})
+	reply, err := k.redis.Run(ctx, loadScript, []string{k.keys.Connection(business), k.keys.Settings(business)})
 	if err != nil {
 		return record{}, fmt.Errorf("read the connection of business %s: %w", business, err)
 	}
 	f, err := reply.AsStrSlice()
-	if err != nil || len(f) != 8 {
+	if err != nil || len(f) != 11 {
 		return record{}, fmt.Errorf("read the connection of business %s: unexpected reply: %w", business, err)
 	}
-	if f[0] == "" {
-		return record{state: proto.ConnectionNone}, nil
+	settings, err := settingsOf(f[8:])
+	if err != nil {
+		return record{}, fmt.Errorf("read the settings of business %s: %w", business, err)
 	}
-	r := record{state: proto.ConnectionState(f[0]), address: f[2], reason: Reason(f[3]), refresh: f[4], access: f[5]}
+	if f[0] == "" {
+		return record{state: proto.ConnectionNone, settings: settings}, nil
+	}
+	r := record{state: proto.ConnectionState(f[0]), address: f[2], reason: Reason(f[3]), refresh: f[4], access: f[5], settings: settings}
 	var numbers [3]int64
 	for i, text := range []string{f[1], f[6], f[7]} {
 		if numbers[i], err = strconv.ParseInt(text, 10, 64); err != nil {

@@ -19,8 +19,9 @@ import (
 // token outlives the connection in it: each one is read anew, so that a
 // mailbox that was disconnected is not read a call longer.
 type Tokens struct {
-	Epoch   int64  // what the job's writes are compared by
-	Address string // of the mailbox
+	Epoch    int64  // what the job's writes are compared by
+	Address  string // of the mailbox
+	Settings Settings
 
 	keeper   *Keeper
 	business string
@@ -39,7 +40,7 @@ func (k *Keeper) Tokens(ctx context.Context, business string) (*Tokens, error) {
 	if err := r.usable(); err != nil {
 		return nil, fmt.Errorf("tokens of business %s: %w", business, err)
 	}
-	return &Tokens{Epoch: r.epoch, Address: r.address, keeper: k, business: business}, nil
+	return &Tokens{Epoch: r.epoch, Address: r.address, Settings: r.settings, keeper: k, business: business}, nil
 }
 
 func (r record) usable() error {

@@ -25,6 +25,7 @@ type problem struct {
 	action     string // what to do about it
 	details    string // where api.md fixes technical_details; else the code and the request id
 	jobID      string // the job that is in the way
+	retried    *int   // of a retry: the messages that are owed again all the same
 	retryAfter time.Duration
 	cause      error
 }
@@ -153,7 +154,7 @@ func (a *API) fail(err error, c echo.Context) {
 		return
 	}
 	p := problemOf(err)
-	body := proto.Problem{Error: p.text, Action: p.action, TechnicalDetails: p.details, JobID: p.jobID}
+	body := proto.Problem{Error: p.text, Action: p.action, TechnicalDetails: p.details, JobID: p.jobID, Retried: p.retried}
 	if body.TechnicalDetails == "" {
 		body.TechnicalDetails = p.code + "; request_id=" + requestID(c)
 	}

@@ -1,7 +1,7 @@
 // Package httpapi is the HTTP API of receipts-api. routes.go is its table of
 // contents; a sync is asked for in sync.go, guarded in guard.go, and what came
 // of it is read through jobs.go, followed through events.go, and listed in
-// receipts.go.
+// receipts.go; what it could not read is in failures.go.
 //
 // A request that was answered 202 is a job in Redis, written before the answer;
 // whatever was answered otherwise made none. The process itself keeps nothing

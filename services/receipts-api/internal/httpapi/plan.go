@@ -18,8 +18,9 @@ const (
 )
 
 // plan is what a sync request asks for, said in one way: two requests that ask
-// for the same have equal plans. Today is that of the business.
-func plan(r proto.SyncRequest, today time.Time) (proto.Mode, proto.Params, error) {
+// for the same have equal plans. today answers the day that it is for the
+// business, and is asked only where it counts.
+func plan(r proto.SyncRequest, today func() (time.Time, error)) (proto.Mode, proto.Params, error) {
 	var p proto.Params
 	mode, err := planMode(r.Mode)
 	if err != nil {
@@ -58,7 +59,11 @@ func plan(r proto.SyncRequest, today time.Time) (proto.Mode, proto.Params, error
 	case mode == proto.ModeFull:
 		return "", p, badField("mode", "must not be 'full' together with from_date or to_date")
 	case to == nil:
-		to = &today
+		now, err := today()
+		if err != nil {
+			return "", p, err
+		}
+		to = &now
 	case from == nil:
 		from = monthsBefore(*to, monthsBack)
 	}

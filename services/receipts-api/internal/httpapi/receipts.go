@@ -21,7 +21,13 @@ func (a *API) listReceipts(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	filter, err := filterOf(params, a.settings.DefaultTimeZone)
+	var zone *time.Location
+	if params["from_date"] != "" || params["to_date"] != "" {
+		if zone, err = a.zone(c); err != nil {
+			return err
+		}
+	}
+	filter, err := filterOf(params, zone)
 	if err != nil {
 		return err
 	}
@@ -53,8 +59,9 @@ func (a *API) receipt(c echo.Context) error {
 }
 
 const (
-	maxText  = 200 // characters of vendor and q
-	maxLimit = 200
+	maxText = 200 // characters of vendor and q
+
+	defaultLimit, maxLimit = 50, 200 // items of a page
 )
 
 var (
@@ -111,10 +118,9 @@ var receiptParams = map[string]func(f *receiptstore.Filter, value string, zone *
 		f.Ascending = value == "date"
 		return unless(f.Ascending || value == "-date", "must be '-date' or 'date'")
 	},
-	"limit": func(f *receiptstore.Filter, value string, _ *time.Location) string {
-		n, err := strconv.Atoi(value)
-		f.Limit = n
-		return unless(err == nil && n >= 1 && n <= maxLimit, "must be 1 to 200")
+	"limit": func(f *receiptstore.Filter, value string, _ *time.Location) (must string) {
+		f.Limit, must = limitOf(value)
+		return must
 	},
 	"cursor": func(f *receiptstore.Filter, value string, _ *time.Location) string {
 		f.Cursor = value
@@ -128,7 +134,7 @@ var listedTypes = []proto.ReceiptType{
 }
 
 // filterOf reads the parameters of a list. An empty one counts as not given, as
-// forms send it.
+// forms send it. The zone is needed only where one is a day.
 func filterOf(params map[string]string, zone *time.Location) (receiptstore.Filter, error) {
 	var f receiptstore.Filter
 	for _, name := range slices.Sorted(maps.Keys(params)) {
@@ -143,6 +149,12 @@ func filterOf(params map[string]string, zone *time.Location) (receiptstore.Filte
 		return f, badField("from_date", "must not be after to_date")
 	}
 	return f, nil
+}
+
+// limitOf reads how many items a page is to have at most.
+func limitOf(value string) (n int, must string) {
+	n, err := strconv.Atoi(value)
+	return n, unless(err == nil && n >= 1 && n <= maxLimit, "must be 1 to 200")
 }
 
 func unless(well bool, must string) string {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prosaas/receipts/pkg/auth"
+	"github.com/prosaas/receipts/pkg/connection"
 	"github.com/prosaas/receipts/pkg/receiptstore"
 	"github.com/prosaas/receipts/proto"
 )
@@ -90,6 +91,15 @@ func TestListReceipts(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("in the business's own days", func(t *testing.T) {
+		s.choose(business, connection.Settings{TimeZone: "UTC"})
+		var list proto.List[proto.Receipt]
+		s.do("GET", "/api/receipts?from_date=2026-01-31&to_date=2026-01-31", "").json(t, &list)
+		if len(list.Items) != 2 || list.Items[0].Vendor.Name != "Bolt" || list.Items[1].Vendor.Name != "Acme" {
+			t.Errorf("on the 31st of UTC came %+v", list.Items)
+		}
+	})
 
 	t.Run("page by page", func(t *testing.T) {
 		var names []string

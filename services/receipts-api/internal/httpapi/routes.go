@@ -24,6 +24,8 @@ func (a *API) routes() []route {
 		{http.MethodGet, "/api/receipts/sync/:job_id", "", a.job},
 		{http.MethodGet, "/api/receipts/sync/:job_id/events", "", a.jobEvents},
 		{http.MethodPost, "/api/receipts/sync/:job_id/cancel", "", a.cancelJob},
+		{http.MethodGet, "/api/receipts/sync/:job_id/errors", auth.RoleMember, a.listFailures},
+		{http.MethodPost, "/api/receipts/sync/:job_id/errors/retry", auth.RoleMember, a.retryFailures},
 
 		{http.MethodGet, "/api/receipts", auth.RoleMember, a.listReceipts},
 		{http.MethodGet, "/api/receipts/:id", auth.RoleMember, a.receipt},

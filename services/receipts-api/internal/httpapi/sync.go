@@ -39,7 +39,13 @@ func (a *API) trySync(c echo.Context) (queue.Enqueued, error) {
 	if err := readBody(c, &body); err != nil {
 		return queue.Enqueued{}, err
 	}
-	mode, params, err := plan(body, a.now().In(a.settings.DefaultTimeZone))
+	mode, params, err := plan(body, func() (time.Time, error) {
+		zone, err := a.zone(c)
+		if err != nil {
+			return time.Time{}, err
+		}
+		return a.now().In(zone), nil
+	})
 	if err != nil {
 		return queue.Enqueued{}, err
 	}
@@ -51,6 +57,17 @@ func (a *API) trySync(c echo.Context) (queue.Enqueued, error) {
 		return queue.Enqueued{}, err
 	}
 	return a.enqueue(c.Request().Context(), request)
+}
+
+// zone is the time zone in which the caller's business counts its days.
+func (a *API) zone(c echo.Context) (*time.Location, error) {
+	ctx, cancel := patient(c)
+	defer cancel()
+	settings, err := a.Connection.Settings(ctx, caller(c).BusinessID)
+	if err != nil {
+		return nil, err
+	}
+	return settings.Zone(a.settings.DefaultTimeZone)
 }
 
 // syncProblem says of a Redis that is not there what it means for a sync.
@@ -95,7 +112,7 @@ func traceparent(r *http.Request) string {
 
 // idempotency is the hash of the route and the Idempotency-Key, "" without one,
 // and that of the body. Bodies are equal if their fields are.
-func idempotency(c echo.Context, body proto.SyncRequest) (key, bodyHash string, err error) {
+func idempotency(c echo.Context, body any) (key, bodyHash string, err error) {
 	given := c.Request().Header.Get("Idempotency-Key")
 	if given == "" {
 		return "", "", nil
@@ -155,6 +172,16 @@ var refusals = map[queue.Verdict]problem{
 
 // verdict answers what became of a request for a job on a queue.
 func verdict(c echo.Context, name string, e queue.Enqueued) error {
+	accepted, err := judge(c, name, e)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusAccepted, accepted)
+}
+
+// judge is the answer 202 to a request for a job on a queue, with its headers,
+// or the problem that there is instead.
+func judge(c echo.Context, name string, e queue.Enqueued) (proto.SyncAccepted, error) {
 	if p, refused := refusals[e.Verdict]; refused {
 		named := strings.NewReplacer("{queue}", name)
 		p.action, p.details = named.Replace(p.action), named.Replace(p.details)
@@ -162,14 +189,14 @@ func verdict(c echo.Context, name string, e queue.Enqueued) error {
 		if e.Verdict == queue.Limited {
 			p.retryAfter = max(e.RetryAfter, time.Second)
 		}
-		return p
+		return proto.SyncAccepted{}, p
 	}
 	header := c.Response().Header()
 	header.Set("Location", "/api/receipts/sync/"+e.JobID)
 	header.Set("Retry-After", "1")
-	return c.JSON(http.StatusAccepted, proto.SyncAccepted{
+	return proto.SyncAccepted{
 		Success: true, Message: "Sync job queued for processing", JobID: e.JobID, Status: e.State, Deduplicated: e.Verdict == queue.InFlight,
-	})
+	}, nil
 }
 
 // rateHeaders tell the business's limit, and what is left of it, where it was

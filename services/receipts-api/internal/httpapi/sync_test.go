@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prosaas/receipts/pkg/auth"
+	"github.com/prosaas/receipts/pkg/connection"
 	"github.com/prosaas/receipts/pkg/queue"
 	"github.com/prosaas/receipts/pkg/redistest"
 	"github.com/prosaas/receipts/proto"
@@ -334,6 +335,42 @@ func fill(t *testing.T, addr string) {
 	}
 }
 
+// Days are those of the business: today is another one in each of these zones.
+func TestTodayIsTheBusinesss(t *testing.T) {
+	t.Parallel()
+	const ahead = "Pacific/Kiritimati"
+	zone, err := time.LoadLocation(ahead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := live(t, "DEFAULT_TIME_ZONE=Pacific/Niue")
+	today := time.Now().In(zone).Format(time.DateOnly)
+	body := `{"from_date":"` + today + `"}`
+	s.do("POST", syncPath, body).want(t, 400,
+		problemBody("Field 'from_date' must not be after to_date, or after today", "Correct 'from_date' and send the request again", "invalid_field"))
+	s.choose("other", connection.Settings{TimeZone: ahead})
+	if a := s.do("POST", syncPath, body); a.status != http.StatusBadRequest {
+		t.Errorf("it is today where another business is: %d %s", a.status, a.body)
+	}
+	s.choose(business, connection.Settings{TimeZone: ahead})
+	s.sync(body)
+	if job := s.latest(); job.FromDate == nil || *job.FromDate != today || job.ToDate == nil || *job.ToDate < today {
+		t.Errorf("from %v to %v, want today, %s", job.FromDate, job.ToDate, today)
+	}
+
+	s.redisDo("HSET", s.keys.Settings(business), "time_zone", "Nowhere/City")
+	if a := s.do("POST", syncPath, body); a.status != http.StatusInternalServerError {
+		t.Errorf("nowhere it is today: %d %s", a.status, a.body)
+	}
+}
+
+func (s *service) choose(business string, settings connection.Settings) {
+	s.Helper()
+	if err := s.api.Connection.Choose(s.Context(), business, settings); err != nil {
+		s.Fatal(err)
+	}
+}
+
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	str := func(s string) *string { return &s }
@@ -343,7 +380,7 @@ func TestPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	// In Jerusalem it is the next day already.
-	today := time.Date(2026, 3, 30, 22, 30, 0, 0, time.UTC).In(zone)
+	today := func() (time.Time, error) { return time.Date(2026, 3, 30, 22, 30, 0, 0, time.UTC).In(zone), nil }
 	yes, no := true, false
 	for _, row := range []struct {
 		name string

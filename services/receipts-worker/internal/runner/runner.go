@@ -19,12 +19,16 @@ import (
 )
 
 // Mailboxes answers how a sync finds a business's mailbox: its connection, and
-// the zone in which its months begin.
-func Mailboxes(keeper *connection.Keeper, zone *time.Location) func(ctx context.Context, business string) (gmailsync.Mailbox, error) {
+// the zone in which its months begin, which is unset where it chose none.
+func Mailboxes(keeper *connection.Keeper, unset *time.Location) func(ctx context.Context, business string) (gmailsync.Mailbox, error) {
 	return func(ctx context.Context, business string) (gmailsync.Mailbox, error) {
 		tokens, err := keeper.Tokens(ctx, business)
 		if err != nil {
 			return gmailsync.Mailbox{}, err
+		}
+		zone, err := tokens.Settings.Zone(unset)
+		if err != nil {
+			return gmailsync.Mailbox{}, fmt.Errorf("mailbox of business %s: %w", business, err)
 		}
 		return gmailsync.Mailbox{Tokens: tokens, Address: tokens.Address, Epoch: tokens.Epoch, Zone: zone}, nil
 	}

@@ -71,6 +71,7 @@ function showSignedOut() {
 }
 
 let owner = false;
+let mailbox = ""; // its address, where one is connected
 
 function showSession(session) {
   element("signed-in").hidden = false;
@@ -125,6 +126,7 @@ async function readConnection() {
     return;
   }
   const email = body.email ?? "";
+  mailbox = email;
   const views = {
     connected: {
       tone: "good", state: say("gmail.connected"),
@@ -238,7 +240,7 @@ function paint(name, view) {
   bar.hidden = view.percent === undefined;
   if (view.percent == null) bar.removeAttribute("value");
   else bar.value = view.percent;
-  setBusy(element("sync"), Boolean(view.busy));
+  setStartable(!view.busy);
   paintCancel(view.cancel);
 }
 
@@ -254,6 +256,12 @@ function paintCancel(can) {
 // A button that may not be pressed now keeps the focus, which disabled would take.
 const busy = (button) => button.getAttribute("aria-disabled") === "true";
 const setBusy = (button, is) => (is ? button.setAttribute("aria-disabled", "true") : button.removeAttribute("aria-disabled"));
+
+// setStartable tells whether a sync may be asked for.
+function setStartable(is) {
+  setBusy(element("sync"), !is);
+  setBusy(element("retry"), !is);
+}
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -306,6 +314,7 @@ function listen(id) {
 
 async function showJob(job) {
   paint("sync", jobView(job));
+  showFailures(job);
   if (ended(job)) await Promise.all([readReceipts(), readConnection()]);
   else await tellReceipts(job.progress?.saved ?? 0);
 }
@@ -348,6 +357,7 @@ async function readLatest() {
     paint("sync", { tone: "bad", state: say("sync.unavailable"), detail: error, action });
   } else {
     paint("sync", jobView(body.job));
+    showFailures(body.job);
     if (!ended(body.job)) await follow(body.job.job_id);
   }
 }
@@ -366,30 +376,89 @@ async function cancel() {
   element("sync-action").textContent = sentences(error, action);
 }
 
-async function sync() {
-  const button = element("sync");
-  if (busy(button)) return;
+const sync = () => start("/api/receipts/sync", { mode: document.querySelector("input[name=mode]:checked").value });
+
+// start asks for a sync, and follows it, or the one that is in the way.
+async function start(path, asked) {
+  if (busy(element("sync"))) return;
   unfollow();
   paint("sync", { tone: "busy", state: say("sync.starting"), percent: null, busy: true });
-  const mode = document.querySelector("input[name=mode]:checked").value;
-  const { status, body, wait } = await call("POST", "/api/receipts/sync", { mode });
-  if (body.job_id) { // a new job, or the one that is in the way
+  const { status, body, wait } = await call("POST", path, asked);
+  if (body.retried !== undefined) hideFailures();
+  if (body.job_id) {
     await follow(body.job_id);
     return;
   }
   const { error, action } = problem(body);
-  paint("sync", { tone: status === 409 ? "warn" : "bad", state: say(status === 503 || status === 0 ? "sync.unavailable" : "sync.refused"), detail: error, action, busy: wait > 0 });
+  const detail = sentences(error, body.retried > 0 && say("failures.noted"));
+  paint("sync", { tone: status === 409 ? "warn" : "bad", state: say(status === 503 || status === 0 ? "sync.unavailable" : "sync.refused"), detail, action, busy: wait > 0 });
   if (status === 409) await readConnection();
-  await countDown(button, wait);
+  await countDown(wait);
 }
 
-// countDown makes the button pressable again after so many seconds.
-async function countDown(button, seconds) {
+// countDown lets a sync be asked for again after so many seconds.
+async function countDown(seconds) {
+  const button = element("sync");
   for (let left = seconds; left > 0; left--) {
     button.textContent = say("sync.button_wait", { seconds: left });
     await pause(1000);
   }
   button.textContent = say("sync.button");
+  setStartable(true);
+}
+
+// What a sync could not read
+
+const gmail = "https://mail.google.com/mail/";
+let failedJob = ""; // whose failures are shown
+let nextFailure = null;
+
+// showFailures lists what the job that is shown could not read, once it has ended.
+async function showFailures(job) {
+  if (!ended(job) || !(job.result ?? job.progress)?.errors) {
+    hideFailures();
+    return;
+  }
+  if (failedJob === job.job_id) return;
+  failedJob = job.job_id;
+  element("failure-rows").replaceChildren();
+  await readFailures();
+}
+
+function hideFailures() {
+  const list = element("failures");
+  if (list.contains(document.activeElement)) element("sync").focus();
+  list.hidden = true;
+  failedJob = "";
+}
+
+async function readFailures(cursor) {
+  const id = failedJob;
+  const { status, body } = await call("GET", `${jobPath(id)}/errors?limit=20${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+  if (id !== failedJob || status !== 200) return;
+  element("failure-rows").append(...body.items.map(failureRow));
+  nextFailure = body.next_cursor;
+  element("failures-more").hidden = !nextFailure;
+  element("failures").hidden = body.items.length === 0 && !cursor;
+}
+
+function failureRow(failure) {
+  const key = `failure.${failure.code}`;
+  const link = document.createElement("a");
+  link.href = `${gmail}${mailbox && `?authuser=${encodeURIComponent(mailbox)}`}#all/${encodeURIComponent(failure.gmail_message_id)}`;
+  link.target = "_blank";
+  link.rel = "noopener noreferrer";
+  link.textContent = say("failures.open");
+  const item = document.createElement("li");
+  item.append(key in words ? sentences(say(key), say(`${key}_action`)) : sentences(foreign(failure.message), foreign(failure.action)), " ", link);
+  return item;
+}
+
+async function readMoreFailures() {
+  const button = element("failures-more");
+  if (busy(button)) return;
+  setBusy(button, true);
+  await readFailures(nextFailure);
   setBusy(button, false);
 }
 
@@ -503,13 +572,16 @@ element("sign-out").addEventListener("click", async () => {
 element("connect").addEventListener("click", (event) => connect(event.currentTarget, ""));
 element("sync").addEventListener("click", sync);
 element("cancel").addEventListener("click", cancel);
+element("retry").addEventListener("click", () => start(`${jobPath(failedJob)}/errors/retry`));
+element("failures-more").addEventListener("click", readMoreFailures);
 element("more").addEventListener("click", readMore);
 
 const session = await call("GET", "/api/session");
 if (session.status === 200) {
   showSession(session.body);
   showNews();
-  await Promise.all([readConnection(), readReceipts(), readLatest()]);
+  const connection = readConnection(); // failures link to the mailbox
+  await Promise.all([connection, readReceipts(), connection.then(readLatest)]);
 } else if (session.status !== 401) {
   element("signed-in").hidden = false;
   const { error, action } = problem(session.body);
