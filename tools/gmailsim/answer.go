@@ -3,14 +3,12 @@ package gmailsim
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
-	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // answer is what a call is told, before it is written out.
@@ -19,24 +17,6 @@ type answer struct {
 	header http.Header
 	body   any
 }
-
-// wait holds a call up as its fault says. It is false if the caller went away.
-func (f *fault) wait(ctx context.Context) bool {
-	if f == nil || f.delay == 0 {
-		return true
-	}
-	timer := time.NewTimer(f.delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// intact tells whether a fault leaves the answer as it is.
-func (f *fault) intact() bool { return f == nil || f.kind == kindSlow }
 
 // write sends the answer, spoilt as the fault says.
 func (a answer) write(w http.ResponseWriter, r *http.Request, f *fault) {
@@ -49,20 +29,16 @@ func (a answer) write(w http.ResponseWriter, r *http.Request, f *fault) {
 	maps.Copy(h, a.header)
 	h.Set("Content-Type", "application/json; charset=UTF-8")
 	compress := strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") && strings.Contains(r.UserAgent(), "gzip")
-	kind := ""
-	if f != nil {
-		kind = f.kind
-	}
-	switch kind {
-	case kindReset:
+	switch {
+	case f.is(kindReset):
 		panic(http.ErrAbortHandler)
-	case kindHTML:
+	case f.is(kindHTML):
 		a.status, compress = f.code, false
 		h.Set("Content-Type", "text/html; charset=UTF-8")
-		body = []byte("<!DOCTYPE html><html><title>Error " + strconv.Itoa(f.code) + "</title><p>The server encountered a temporary error. <b>That's all we know.</b></html>")
-	case kindType:
-		body = []byte(`{"id": 17, "threadId": [], "messages": "none", "history": {}, "historyId": {}, "emailAddress": 4, "resultSizeEstimate": "many", "access_token": 5, "size": "big"}`)
-	case kindGzip:
+		body = fmt.Appendf(nil, "<!DOCTYPE html><html><title>Error %d</title><p>The server encountered a temporary error. <b>That's all we know.</b></html>", f.code)
+	case f.is(kindType):
+		body = []byte(`{"id": 17, "threadId": [], "messages": "none", "history": {}, "emailAddress": 4, "historyId": {}, "resultSizeEstimate": "many", "access_token": 5, "size": "big"}`)
+	case f.is(kindGzip):
 		body = gzipped(body)
 		body, compress = body[:len(body)-min(len(body)/2, 12)], false
 		h.Set("Content-Encoding", "gzip")
@@ -73,7 +49,7 @@ func (a answer) write(w http.ResponseWriter, r *http.Request, f *fault) {
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(a.status)
-	if kind == kindCut {
+	if f.is(kindCut) {
 		_, _ = w.Write(body[:len(body)/2])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
@@ -87,15 +63,4 @@ func gzipped(body []byte) []byte {
 	_, _ = z.Write(body)
 	_ = z.Close()
 	return b.Bytes()
-}
-
-// spoil makes garbage of a message, if the fault says so.
-func (f *fault) spoil(body any) {
-	message, ok := body.(*wireMessage)
-	if f == nil || f.kind != kindGarbage || !ok {
-		return
-	}
-	garbage := bytes.Repeat([]byte{0x00, 0xff, '\r', '=', '?', 0x80, ':', '\n', 0x1b, '-', '-'}, 200)
-	message.Raw = base64.URLEncoding.EncodeToString(garbage)
-	message.Payload = nil
 }

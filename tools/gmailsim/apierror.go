@@ -1,6 +1,7 @@
 package gmailsim
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -14,10 +15,30 @@ type apiError struct {
 	retry   retryHint
 }
 
-// retryHint is when Gmail says to come again, and where it says it.
+// retryHint is when Gmail says to come again, and where it says it: in the
+// header Retry-After, by seconds or a date (RFC 9110, 10.2.3), or in the text.
 type retryHint struct {
 	after time.Duration
-	form  string // seconds or date in the header; message in the text
+	form  string // empty is retrySeconds
+}
+
+func (h retryHint) header(now time.Time) http.Header {
+	header := http.Header{}
+	switch {
+	case h.after == 0 || h.form == retryMessage:
+	case h.form == retryDate:
+		header.Set("Retry-After", now.Add(h.after).UTC().Format(http.TimeFormat))
+	default:
+		header.Set("Retry-After", strconv.Itoa(int(h.after/time.Second)))
+	}
+	return header
+}
+
+func (h retryHint) text(now time.Time) string {
+	if h.form != retryMessage {
+		return ""
+	}
+	return "  Retry after " + now.Add(h.after).UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
 // errorText is what Gmail says for a reason: the status of its newer errors, the
@@ -49,12 +70,14 @@ func textOf(code int, reason string) errorText {
 		return errorText{"FAILED_PRECONDITION", "global", "Precondition check failed."}
 	case "notFound":
 		return errorText{"NOT_FOUND", "global", "Requested entity was not found."}
+	case "deleted":
+		return errorText{"NOT_FOUND", "global", "Resource has been deleted"}
 	case "invalidArgument":
 		return errorText{"INVALID_ARGUMENT", "global", "Invalid argument."}
 	case "backendError":
 		return errorText{"UNAVAILABLE", "global", "Backend Error"}
 	}
-	return errorText{"UNKNOWN", "global", http.StatusText(code)}
+	return errorText{"UNKNOWN", "global", cmp.Or(http.StatusText(code), "Unknown Error.")}
 }
 
 // defaultReason is the reason that a bare status code most often comes with.
@@ -68,9 +91,14 @@ func defaultReason(code int) string {
 		return "rateLimitExceeded"
 	case http.StatusNotFound:
 		return "notFound"
+	case http.StatusGone:
+		return "deleted"
 	}
 	return "backendError"
 }
+
+// Error makes an apiError the error of a handler.
+func (e *apiError) Error() string { return e.reason }
 
 func invalidArgument(message string) *apiError {
 	return &apiError{code: http.StatusBadRequest, reason: "invalidArgument", message: message}
@@ -91,16 +119,7 @@ func (e *apiError) answer(now time.Time) answer {
 	if message == "" {
 		message = text.message
 	}
-	header := http.Header{}
-	switch at := now.Add(e.retry.after).UTC(); {
-	case e.retry.after == 0:
-	case e.retry.form == "date":
-		header.Set("Retry-After", at.Format(http.TimeFormat))
-	case e.retry.form == "message":
-		message += "  Retry after " + at.Format("2006-01-02T15:04:05.000Z")
-	default:
-		header.Set("Retry-After", strconv.Itoa(int(e.retry.after/time.Second)))
-	}
+	message += e.retry.text(now)
 	body := wireError{}
 	body.Error.Code = e.code
 	body.Error.Message = message
@@ -111,5 +130,5 @@ func (e *apiError) answer(now time.Time) answer {
 			Type: "type.googleapis.com/google.rpc.ErrorInfo", Reason: "ACCESS_TOKEN_SCOPE_INSUFFICIENT", Domain: "googleapis.com",
 		}}
 	}
-	return answer{status: e.code, header: header, body: body}
+	return answer{status: e.code, header: e.retry.header(now), body: body}
 }

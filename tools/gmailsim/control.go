@@ -3,6 +3,7 @@ package gmailsim
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -12,44 +13,28 @@ import (
 	"github.com/prosaas/receipts/tools/gmailsim/mailbox"
 )
 
-// maxUpload is the largest mail that Gmail takes in.
-const maxUpload = 50 << 20
-
-// routeControl is what scripts do to the simulator. account, an address,
-// stands in the query of all that are about a mailbox; without it, it is the
-// first one.
-//
-//	GET    /__sim/                       the mailboxes, with counts and history ids
-//	GET    /__sim/ledger                 what was asked so far (Ledger)
-//	POST   /__sim/ledger/reset
-//	POST   /__sim/messages               body: the mail; ?labels=INBOX,UNREAD &internal_date=ms → {"id"}
-//	DELETE /__sim/messages/{id}          for good
-//	POST   /__sim/messages/{id}/labels   {"add": ["TRASH"], "remove": ["INBOX"]}
-//	POST   /__sim/history/expire         every history id given so far is too old
-//	POST   /__sim/pages/expire           every page token given so far is invalid
-//	GET    /__sim/expected               what a generated mailbox ought to be read as: a line of JSON a receipt
-//	GET    /__sim/faults                 the rules in force
-//	POST   /__sim/faults                 body: rules as of --fault, one a line
-//	DELETE /__sim/faults
-//	POST   /__sim/tokens/revoke          as if the person had withdrawn consent; without account: everybody
-//	POST   /__sim/tokens/expire          access tokens only; without account: everybody's
-//	POST   /__sim/quota                  body: 2026, legacy or off
+// routeControl is what scripts do to the simulator, as the package's comment
+// tells them.
 func (s *Sim) routeControl() {
-	s.mux.HandleFunc("GET /__sim/{$}", s.showMailboxes)
-	s.mux.HandleFunc("GET /__sim/ledger", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Ledger()) })
-	s.control("POST /__sim/ledger/reset", func(*http.Request) error { s.ResetLedger(); return nil })
-	s.mux.HandleFunc("POST /__sim/messages", s.addMessage)
-	s.control("DELETE /__sim/messages/{id}", s.deleteMessage)
-	s.control("POST /__sim/messages/{id}/labels", s.relabelMessage)
-	s.control("POST /__sim/history/expire", s.expireHistory)
-	s.control("POST /__sim/pages/expire", func(*http.Request) error { s.ExpirePageTokens(); return nil })
+	s.mux.HandleFunc("GET /__sim/help", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, Help()) })
+	s.control("GET /__sim/{$}", s.showMailboxes)
+	s.control("GET /__sim/ledger", func(*http.Request) (any, error) { return s.Ledger(), nil })
+	s.control("POST /__sim/ledger/reset", done(s.ResetLedger))
+	s.onMailbox("POST /__sim/messages", addMessage)
+	s.onMailbox("DELETE /__sim/messages/{id}", deleteMessage)
+	s.onMailbox("POST /__sim/messages/{id}/labels", relabelMessage)
+	s.onMailbox("POST /__sim/history/expire", expireHistory)
+	s.control("POST /__sim/pages/expire", done(s.ExpirePageTokens))
 	s.mux.HandleFunc("GET /__sim/expected", s.showExpected)
-	s.mux.HandleFunc("GET /__sim/faults", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Faults()) })
+	s.control("GET /__sim/faults", func(*http.Request) (any, error) { return s.Faults(), nil })
 	s.control("POST /__sim/faults", s.addFaults)
-	s.control("DELETE /__sim/faults", func(*http.Request) error { s.ClearFaults(); return nil })
-	s.control("POST /__sim/tokens/revoke", func(r *http.Request) error { s.RevokeTokens(account(r)); return nil })
-	s.control("POST /__sim/tokens/expire", func(r *http.Request) error { s.ExpireAccessTokens(account(r)); return nil })
+	s.control("DELETE /__sim/faults", done(s.ClearFaults))
+	s.control("POST /__sim/tokens/revoke", s.onTokens(s.RevokeTokens))
+	s.control("POST /__sim/tokens/expire", s.onTokens(s.ExpireAccessTokens))
 	s.control("POST /__sim/quota", s.changeQuota)
+	s.control("/__sim/", func(r *http.Request) (any, error) {
+		return nil, fmt.Errorf("%s %s: %w; GET /__sim/help tells what there is", r.Method, r.URL.Path, errNoRoute)
+	})
 }
 
 // Ledger is what was asked so far.
@@ -61,31 +46,37 @@ func (s *Sim) ResetLedger() { s.ledger.reset() }
 // SetQuota changes the profile from the next call on.
 func (s *Sim) SetQuota(q Quota) { s.ledger.setQuota(q) }
 
-var errNoMailbox = errors.New("no such account")
+var (
+	errNoMailbox = errors.New("no such account; GET /__sim/ lists them")
+	errNoRoute   = errors.New("no such route")
+)
 
-func account(r *http.Request) string { return r.URL.Query().Get("account") }
+// act does what a script asks for and gives what it answers: nil is nothing.
+type act func(*http.Request) (any, error)
 
-func (s *Sim) boxOf(r *http.Request) (*mailbox.Mailbox, error) {
-	if box := s.Mailbox(account(r)); box != nil {
-		return box, nil
-	}
-	return nil, errNoMailbox
+func done(do func()) act {
+	return func(*http.Request) (any, error) { do(); return nil, nil }
 }
 
-// control is a route that answers 204 or says what was wrong.
-func (s *Sim) control(pattern string, act func(*http.Request) error) {
+// control is a route that answers with JSON, with nothing, or with what was
+// wrong.
+func (s *Sim) control(pattern string, do act) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if err := act(r); err != nil {
+		body, err := do(r)
+		switch {
+		case err != nil:
 			refuse(w, err)
-			return
+		case body == nil:
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			reply(w, http.StatusOK, body)
 		}
-		w.WriteHeader(http.StatusNoContent)
 	})
 }
 
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusBadRequest
-	if errors.Is(err, errNoMailbox) || errors.Is(err, mailbox.ErrNotFound) {
+	if errors.Is(err, errNoMailbox) || errors.Is(err, errNoRoute) || errors.Is(err, mailbox.ErrNotFound) {
 		status = http.StatusNotFound
 	}
 	reply(w, status, map[string]string{"error": err.Error()})
@@ -97,7 +88,38 @@ func reply(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // a caller that went away is its own affair
 }
 
-func (s *Sim) showMailboxes(w http.ResponseWriter, _ *http.Request) {
+// onMailbox is a control of the mailbox that account names.
+func (s *Sim) onMailbox(pattern string, do func(*mailbox.Mailbox, *http.Request) (any, error)) {
+	s.control(pattern, func(r *http.Request) (any, error) {
+		box, err := s.boxOf(r)
+		if err != nil {
+			return nil, err
+		}
+		return do(box, r)
+	})
+}
+
+func (s *Sim) boxOf(r *http.Request) (*mailbox.Mailbox, error) {
+	box := s.Mailbox(r.URL.Query().Get("account"))
+	if box == nil {
+		return nil, errNoMailbox
+	}
+	return box, nil
+}
+
+// onTokens is a control of one account's tokens, or, where none is named, of
+// everybody's.
+func (s *Sim) onTokens(do func(address string)) act {
+	return func(r *http.Request) (any, error) {
+		if _, err := s.boxOf(r); err != nil {
+			return nil, err
+		}
+		do(r.URL.Query().Get("account"))
+		return nil, nil
+	}
+}
+
+func (s *Sim) showMailboxes(*http.Request) (any, error) {
 	type shown struct {
 		Address   string `json:"address"`
 		Messages  int    `json:"messages"`
@@ -108,19 +130,13 @@ func (s *Sim) showMailboxes(w http.ResponseWriter, _ *http.Request) {
 		messages, head := m.Profile()
 		list = append(list, shown{m.Address(), messages, head})
 	}
-	reply(w, http.StatusOK, map[string]any{"mailboxes": list})
+	return map[string]any{"mailboxes": list}, nil
 }
 
-func (s *Sim) addMessage(w http.ResponseWriter, r *http.Request) {
-	box, err := s.boxOf(r)
+func addMessage(box *mailbox.Mailbox, r *http.Request) (any, error) {
+	raw, err := body(r, mailbox.MaxMail)
 	if err != nil {
-		refuse(w, err)
-		return
-	}
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxUpload))
-	if err != nil {
-		refuse(w, err)
-		return
+		return nil, err
 	}
 	var opts mailbox.AddOptions
 	if labels := r.URL.Query().Get("labels"); labels != "" {
@@ -129,43 +145,35 @@ func (s *Sim) addMessage(w http.ResponseWriter, r *http.Request) {
 	if text := r.URL.Query().Get("internal_date"); text != "" {
 		ms, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			refuse(w, err)
-			return
+			return nil, fmt.Errorf("internal_date %q: want milliseconds since 1970, as 1795420800000", text)
 		}
 		opts.Date = time.UnixMilli(ms)
 	}
-	reply(w, http.StatusOK, map[string]string{"id": box.Add(raw, opts)})
+	return map[string]string{"id": box.Add(raw, opts)}, nil
 }
 
-func (s *Sim) deleteMessage(r *http.Request) error {
-	box, err := s.boxOf(r)
-	if err != nil {
-		return err
-	}
-	return box.Delete(r.PathValue("id"))
+func deleteMessage(box *mailbox.Mailbox, r *http.Request) (any, error) {
+	return nil, box.Delete(r.PathValue("id"))
 }
 
-func (s *Sim) relabelMessage(r *http.Request) error {
-	box, err := s.boxOf(r)
-	if err != nil {
-		return err
-	}
+func relabelMessage(box *mailbox.Mailbox, r *http.Request) (any, error) {
 	var change struct{ Add, Remove []string }
-	if err := json.NewDecoder(io.LimitReader(r.Body, maxForm)).Decode(&change); err != nil {
-		return err
-	}
-	return box.Relabel(r.PathValue("id"), change.Add, change.Remove)
-}
-
-func (s *Sim) expireHistory(r *http.Request) error {
-	box, err := s.boxOf(r)
+	text, err := body(r, maxForm)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	box.ExpireHistory()
-	return nil
+	if err := json.Unmarshal(text, &change); err != nil || len(change.Add)+len(change.Remove) == 0 {
+		return nil, errors.New(`relabel a message: want {"add": ["TRASH"], "remove": ["INBOX"]}, or one of them`)
+	}
+	return nil, box.Relabel(r.PathValue("id"), change.Add, change.Remove)
 }
 
+func expireHistory(box *mailbox.Mailbox, _ *http.Request) (any, error) {
+	box.ExpireHistory()
+	return nil, nil
+}
+
+// showExpected answers in lines, of which a large mailbox has many.
 func (s *Sim) showExpected(w http.ResponseWriter, r *http.Request) {
 	box, err := s.boxOf(r)
 	if err != nil {
@@ -185,28 +193,35 @@ func (s *Sim) showExpected(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Sim) addFaults(r *http.Request) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm))
+func (s *Sim) addFaults(r *http.Request) (any, error) {
+	text, err := body(r, maxForm)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for spec := range strings.FieldsSeq(string(body)) {
-		if err := s.AddFault(spec); err != nil {
-			return err
-		}
+	rules := strings.Fields(string(text))
+	if len(rules) == 0 {
+		return nil, errors.New("no rule: want one a line, as method=messages.get,nth=3,code=500")
 	}
-	return nil
+	return nil, s.AddFault(rules...)
 }
 
-func (s *Sim) changeQuota(r *http.Request) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm))
+func (s *Sim) changeQuota(r *http.Request) (any, error) {
+	text, err := body(r, maxForm)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	q, err := ParseQuota(strings.TrimSpace(string(body)))
+	q, err := ParseQuota(strings.TrimSpace(string(text)))
+	if err == nil {
+		s.SetQuota(q)
+	}
+	return nil, err
+}
+
+// body reads what was sent, up to most bytes.
+func body(r *http.Request, most int64) ([]byte, error) {
+	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, most))
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("read what was sent, %d bytes at most: %w", most, err)
 	}
-	s.SetQuota(q)
-	return nil
+	return text, nil
 }

@@ -1,6 +1,8 @@
 package gmailsim
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,75 +12,76 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/prosaas/receipts/tools/gmailsim/mailgen"
 )
 
-// fault is a rule: which calls go wrong, and how.
+// fault is a rule: which calls go wrong, and how. Its grammar stands in the
+// package's comment.
 type fault struct {
 	spec string
 
 	method, id string // empty: every one
-	nth, times int
+	nth, times int    // 0: not counted
 	p          float64
 	rng        *rand.Rand
 
-	kind   string
+	kind   string // empty: answered rightly, after the delay
 	code   int
 	reason string
 	retry  retryHint
 	delay  time.Duration
+	size   int // megabytes of kindHuge, files of kindParts
 
 	calls, fired int
 }
 
 // The ways to go wrong.
 const (
-	kindSlow    = "slow"    // answered rightly, after the delay
-	kindError   = "error"   // an error of Gmail's, by code and reason
-	kindHTML    = "html"    // a page where JSON should be
-	kindCut     = "cut"     // the connection ends in the middle of the body
-	kindReset   = "reset"   // the connection ends before the answer
-	kindGzip    = "gzip"    // compressed, and the end is missing
-	kindType    = "type"    // JSON of the wrong types
-	kindGarbage = "garbage" // messages.get: bytes that are no mail
+	kindError   = "error" // of Gmail's, by code and reason; what a code alone means
+	kindHTML    = "html"
+	kindCut     = "cut"
+	kindReset   = "reset"
+	kindGzip    = "gzip"
+	kindType    = "type"
+	kindGarbage = "garbage"
+	kindHuge    = "huge"
+	kindParts   = "parts"
 )
 
-// parseFault reads a rule: parts "key=value", with commas between them.
-//
-// Which calls: method (profile, messages.list, messages.get, attachments.get,
-// history.list, token, revoke), id (a message's), nth (from the nth such call
-// on, and that one alone unless times says more), times (so many at most), p
-// (with that probability, drawn from seed).
-//
-// How: code and reason (rateLimitExceeded, userRateLimitExceeded, quotaExceeded,
-// dailyLimitExceeded, domainPolicy, insufficientPermissions, failedPrecondition,
-// …; invalid_grant and the like for token), retry_after (seconds) and
-// retry_form (seconds, date, message), delay (a duration), kind (error, html,
-// cut, reset, gzip, type, garbage, slow).
+// The forms of a retryHint.
+const (
+	retrySeconds = "seconds"
+	retryDate    = "date"
+	retryMessage = "message"
+)
+
+// parseFault reads a rule. What is wrong with one says what to write instead.
 func parseFault(spec string) (*fault, error) {
 	f := &fault{spec: spec, p: 1}
-	var seed uint64
+	seed := 0
 	for part := range strings.SplitSeq(spec, ",") {
 		key, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 		if err := f.set(key, value, &seed); err != nil {
 			return nil, fmt.Errorf("fault %q: %s: %w", spec, key, err)
 		}
 	}
-	f.rng = rand.New(rand.NewPCG(seed, 1)) // #nosec G404 -- faults are drawn alike every time
+	if problem := f.contradiction(); problem != "" {
+		return nil, fmt.Errorf("fault %q: %s", spec, problem)
+	}
+	f.rng = rand.New(rand.NewPCG(uint64(seed), 1)) // #nosec G115 G404 -- never negative; faults are drawn alike every time
 	if f.nth > 0 && f.times == 0 {
 		f.times = 1
 	}
 	switch {
 	case f.kind == "" && f.code > 0:
 		f.kind = kindError
-	case f.kind == "" && f.delay > 0:
-		f.kind = kindSlow
-	case f.kind == "":
-		return nil, fmt.Errorf("fault %q: needs a code, a delay or a kind", spec)
 	case f.kind == kindHTML && f.code == 0:
 		f.code = http.StatusBadGateway
-	}
-	if f.kind == kindError && f.code == 0 {
-		return nil, fmt.Errorf("fault %q: needs a code", spec)
+	case f.kind == kindHuge && f.size == 0:
+		f.size = 25 // a file that makes a mail of 35
+	case f.kind == kindParts && f.size == 0:
+		f.size = 10_000
 	}
 	if f.reason == "" {
 		f.reason = defaultReason(f.code)
@@ -86,50 +89,133 @@ func parseFault(spec string) (*fault, error) {
 	return f, nil
 }
 
-func (f *fault) set(key, value string, seed *uint64) (err error) {
+func (f *fault) set(key, value string, seed *int) (err error) {
 	switch key {
 	case "method":
-		f.method = value
-		return oneOf(value, methodProfile, methodList, methodGet, methodAttachments, methodHistory, methodToken, methodRevoke)
+		f.method, err = oneOf(value, methodProfile, methodList, methodGet, methodAttachments, methodHistory, methodToken, methodRevoke)
 	case "id":
 		f.id = value
 	case "nth":
-		f.nth, err = strconv.Atoi(value)
+		f.nth, err = number(value, 1)
 	case "times":
-		f.times, err = strconv.Atoi(value)
+		f.times, err = number(value, 1)
 	case "p":
-		f.p, err = strconv.ParseFloat(value, 64)
-	case "seed":
-		*seed, err = strconv.ParseUint(value, 10, 64)
-	case "kind":
-		f.kind = value
-		return oneOf(value, kindSlow, kindError, kindHTML, kindCut, kindReset, kindGzip, kindType, kindGarbage)
-	case "code":
-		if f.code, err = strconv.Atoi(value); err == nil && (f.code < 400 || f.code > 599) {
-			err = fmt.Errorf("%d is no status of an error", f.code)
+		if f.p, err = strconv.ParseFloat(value, 64); err != nil || !(f.p >= 0 && f.p <= 1) {
+			err = fmt.Errorf("%q is no probability, as in p=0.1", value)
 		}
+	case "seed":
+		*seed, err = number(value, 0)
+	case "kind":
+		f.kind, err = oneOf(value, kindHTML, kindCut, kindReset, kindGzip, kindType, kindGarbage, kindHuge, kindParts)
+	case "code":
+		f.code, err = number(value, http.StatusOK)
 	case "reason":
 		f.reason = value
 	case "retry_after":
 		var seconds int
-		seconds, err = strconv.Atoi(value)
+		seconds, err = number(value, 1)
 		f.retry.after = time.Duration(seconds) * time.Second
 	case "retry_form":
-		f.retry.form = value
-		return oneOf(value, "seconds", "date", "message")
+		f.retry.form, err = oneOf(value, retrySeconds, retryDate, retryMessage)
+	case "size":
+		f.size, err = number(value, 1)
 	case "delay":
-		f.delay, err = time.ParseDuration(value)
+		if f.delay, err = time.ParseDuration(value); err != nil || f.delay <= 0 {
+			err = fmt.Errorf("%q is no duration, as in delay=200ms", value)
+		}
 	default:
-		return errors.New("no such key")
+		err = errors.New("no such key; there are method, id, nth, times, p, seed, code, reason, retry_after, retry_form, delay, kind and size")
 	}
 	return err
 }
 
-func oneOf(value string, names ...string) error {
+func oneOf(value string, names ...string) (string, error) {
 	if slices.Contains(names, value) {
-		return nil
+		return value, nil
 	}
-	return fmt.Errorf("%q is none of %s", value, strings.Join(names, ", "))
+	return "", fmt.Errorf("%q is none of %s", value, strings.Join(names, ", "))
+}
+
+func number(value string, least int) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < least {
+		return 0, fmt.Errorf("%q is no whole number of at least %d", value, least)
+	}
+	return n, nil
+}
+
+// contradiction tells what in the rule, each part of which is right, would
+// never come about.
+func (f *fault) contradiction() string {
+	isError := f.kind == "" && f.code > 0
+	switch {
+	case f.kind == "" && f.code == 0 && f.delay == 0:
+		return "it says nothing of what goes wrong: add code=500, delay=2s or kind=html, or another of these"
+	case f.code > 0 && f.kind != "" && f.kind != kindHTML:
+		return "an answer has a code or is of a kind, but for kind=html: leave one out"
+	case f.code > 599 || (isError && f.code < 400) || (f.kind == kindHTML && f.code > 200 && f.code < 400):
+		return "code is an error's, 400 to 599; with kind=html 200 too"
+	case !isError && (f.reason != "" || f.retry.after > 0):
+		return "reason and retry_after are of an error: add its code, as in code=429"
+	case f.retry.form != "" && f.retry.after == 0:
+		return "retry_form is how retry_after is told: add that, as in retry_after=5"
+	case f.size > 0 && f.kind != kindHuge && f.kind != kindParts:
+		return "size is of kind=huge or kind=parts: add one of them"
+	case f.size > 1_000_000 || (f.kind == kindHuge && f.size > 500):
+		return "size is at most 500 megabytes, or 1000000 files"
+	case f.ofMails() && f.method != "" && f.method != methodGet && f.method != methodAttachments:
+		return fmt.Sprintf("kind=%s is of mails: make method messages.get or attachments.get, or leave it out", f.kind)
+	}
+	return ""
+}
+
+// ofMails tells whether the rule changes a mail, and so means calls for one
+// alone.
+func (f *fault) ofMails() bool {
+	return f.kind == kindGarbage || f.kind == kindHuge || f.kind == kindParts
+}
+
+// meant tells whether the rule is about such a call.
+func (f *fault) meant(method, id string) bool {
+	return (f.method == "" || f.method == method) && (f.id == "" || f.id == id) && (id != "" || !f.ofMails())
+}
+
+// The methods from here on are also those of nil: no fault.
+
+// wait holds a call up. It is false if the caller went away.
+func (f *fault) wait(ctx context.Context) bool {
+	if f == nil || f.delay == 0 {
+		return true
+	}
+	timer := time.NewTimer(f.delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// is tells whether the fault is of that kind.
+func (f *fault) is(kind string) bool { return f != nil && f.kind == kind }
+
+// harmless tells whether the caller still gets what it asked for.
+func (f *fault) harmless() bool {
+	return f == nil || f.kind == "" || f.kind == kindHuge || f.kind == kindParts
+}
+
+// mail is what is made of a mail's bytes.
+func (f *fault) mail(raw []byte) []byte {
+	switch {
+	case f.is(kindGarbage):
+		return bytes.Repeat([]byte{0x00, 0xff, '\r', '=', '?', 0x80, ':', '\n', 0x1b, '-', '-'}, 200)
+	case f.is(kindHuge):
+		return mailgen.Huge(raw, f.size<<20)
+	case f.is(kindParts):
+		return mailgen.InManyParts(raw, f.size)
+	}
+	return raw
 }
 
 // faults are the rules in force.
@@ -145,7 +231,7 @@ func (fs *faults) pick(method, id string) *fault {
 	defer fs.mu.Unlock()
 	var found *fault
 	for _, f := range fs.rules {
-		if (f.method != "" && f.method != method) || (f.id != "" && f.id != id) {
+		if !f.meant(method, id) {
 			continue
 		}
 		f.calls++
@@ -159,15 +245,20 @@ func (fs *faults) pick(method, id string) *fault {
 	return found
 }
 
-// AddFault puts a rule in force. Its grammar stands at parseFault: "method=messages.get,nth=3,code=500".
-func (s *Sim) AddFault(spec string) error {
-	f, err := parseFault(spec)
-	if err != nil {
-		return err
+// AddFault puts rules in force, all of them or, where one is wrong, none. Their
+// grammar stands in the package's comment: "method=messages.get,nth=3,code=500".
+func (s *Sim) AddFault(specs ...string) error {
+	rules := make([]*fault, 0, len(specs))
+	for _, spec := range specs {
+		f, err := parseFault(spec)
+		if err != nil {
+			return err
+		}
+		rules = append(rules, f)
 	}
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
-	s.faults.rules = append(s.faults.rules, f)
+	s.faults.rules = append(s.faults.rules, rules...)
 	return nil
 }
 

@@ -8,14 +8,21 @@ import (
 	"io"
 	"net/http"
 	"net/mail"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/api/gmail/v1"
 	"google.golang.org/api/googleapi"
+
+	"github.com/prosaas/receipts/tools/gmailsim/mailbox"
 )
+
+const mailWithFile = "From: a@example.com\r\nSubject: with a file\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n" +
+	"--x\r\nContent-Type: text/plain\r\n\r\nhello there\r\n--x\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename=a.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\nJVBERg==\r\n--x--\r\n"
 
 // Each row of the error table, as the real client sees it.
 func TestFaultedErrors(t *testing.T) {
@@ -39,9 +46,13 @@ func TestFaultedErrors(t *testing.T) {
 		{"code=429,retry_after=5,retry_form=date", 429, "rateLimitExceeded", "Mon, 23 Nov 2026 09:00:05 GMT", ""},
 		{"code=429,reason=userRateLimitExceeded,retry_after=5,retry_form=message", 429, "userRateLimitExceeded", "", "User-rate limit exceeded.  Retry after 2026-11-23T09:00:05.000Z"},
 		{"code=400", 400, "failedPrecondition", "", "Precondition check failed."},
+		{"code=400,reason=invalidArgument", 400, "invalidArgument", "", "Invalid argument"},
 		{"code=404", 404, "notFound", "", "not found"},
+		{"code=410", 410, "deleted", "", "deleted"},
 		{"code=500", 500, "backendError", "", "Backend Error"},
 		{"code=503", 503, "backendError", "", "Backend Error"},
+		{"code=503,retry_after=20", 503, "backendError", "20", ""},
+		{"code=403,reason=somethingNew", 403, "somethingNew", "", "Forbidden"},
 	}
 	b := newBench(t, 6, Options{})
 	for _, tt := range tests {
@@ -63,62 +74,130 @@ func TestFaultedErrors(t *testing.T) {
 	}
 }
 
-// The faults that are no error of Gmail's.
+// The faults that are no error of Gmail's, at each of its calls: what the client
+// makes of them, and that nothing counts as read.
 func TestFaultedAnswers(t *testing.T) {
 	t.Parallel()
+	isHTML := func(code int) func(error) bool {
+		return func(err error) bool {
+			e, ok := errors.AsType[*googleapi.Error](err)
+			return ok && e.Code == code && len(e.Errors) == 0 && strings.HasPrefix(e.Body, "<!DOCTYPE html>")
+		}
+	}
+	isSyntax := func(err error) bool { _, ok := errors.AsType[*json.SyntaxError](err); return ok }
+	isType := func(err error) bool { _, ok := errors.AsType[*json.UnmarshalTypeError](err); return ok }
+	isShort := func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }
 	tests := []struct {
-		kind string
+		spec string
 		is   func(error) bool
 	}{
-		{"kind=html", func(err error) bool {
-			var e *googleapi.Error
-			return errors.As(err, &e) && e.Code == http.StatusBadGateway && len(e.Errors) == 0 && strings.HasPrefix(e.Body, "<!DOCTYPE html>")
-		}},
-		{"kind=cut", func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }},
-		{"kind=gzip", func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }},
+		{"kind=html", isHTML(http.StatusBadGateway)},
+		{"kind=html,code=404", isHTML(http.StatusNotFound)},
+		{"kind=html,code=200", isSyntax},
+		{"kind=cut", isShort},
+		{"kind=gzip", isShort},
 		{"kind=reset", func(err error) bool { return errors.Is(err, io.EOF) }},
+		{"kind=type", isType},
 	}
 	b := newBench(t, 6, Options{})
-	id := b.listAll(t, "")[0]
-	for _, tt := range tests {
-		b.ClearFaults()
-		if err := b.AddFault("method=messages.get," + tt.kind); err != nil {
-			t.Fatal(err)
-		}
-		_, err := b.client.Users.Messages.Get("me", id).Format("raw").Context(t.Context()).Do()
-		if !tt.is(err) {
-			t.Errorf("%s: %v (%T)", tt.kind, err, err)
+	id := b.box.Add([]byte(mailWithFile), mailbox.AddOptions{})
+	whole, err := b.client.Users.Messages.Get("me", id).Context(t.Context()).Do()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.ResetLedger()
+	access, _ := b.Grant(ownerAddress, ScopeReadonly)
+	client := b.plainClient(t, access)
+	_, start := b.box.Profile()
+	calls := map[string]func() error{
+		methodProfile: func() error { _, err := client.Users.GetProfile("me").Context(t.Context()).Do(); return err },
+		methodList:    func() error { _, err := client.Users.Messages.List("me").Context(t.Context()).Do(); return err },
+		methodGet: func() error {
+			_, err := client.Users.Messages.Get("me", id).Format("raw").Context(t.Context()).Do()
+			return err
+		},
+		methodAttachments: func() error {
+			_, err := client.Users.Messages.Attachments.Get("me", id, whole.Payload.Parts[1].Body.AttachmentId).Context(t.Context()).Do()
+			return err
+		},
+		methodHistory: func() error {
+			_, err := client.Users.History.List("me").StartHistoryId(start).Context(t.Context()).Do()
+			return err
+		},
+	}
+	for method, call := range calls {
+		for _, tt := range tests {
+			b.ClearFaults()
+			if err := b.AddFault("method=" + method + "," + tt.spec); err != nil {
+				t.Fatal(err)
+			}
+			if err := call(); !tt.is(err) {
+				t.Errorf("%s, %s: %v (%T)", method, tt.spec, err, err)
+			}
 		}
 	}
 	if got := b.Ledger().Reads; got != (Reads{}) {
 		t.Errorf("what did not arrive counts as read: %+v", got)
 	}
-
 	b.ClearFaults()
-	if err := b.AddFault("kind=garbage,id=" + id); err != nil {
-		t.Fatal(err)
+	for method, call := range calls {
+		if err := call(); err != nil {
+			t.Errorf("%s, once the faults are gone: %v", method, err)
+		}
 	}
-	m, err := b.client.Users.Messages.Get("me", id).Format("raw").Context(t.Context()).Do()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := base64.URLEncoding.DecodeString(m.Raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := mail.ReadMessage(strings.NewReader(string(raw))); err == nil {
-		t.Errorf("garbage is a mail: %q", raw[:20])
-	}
+}
 
-	// Not through the client of the bench, which holds answers to the schema.
-	b.ClearFaults()
-	if err := b.AddFault("kind=type"); err != nil {
-		t.Fatal(err)
+// The faults that change a mail: none of them is an error, and all but garbage
+// still hold what the mail said.
+func TestFaultedMails(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 6, Options{})
+	id := b.box.Add([]byte(mailWithFile), mailbox.AddOptions{})
+	get := func(spec, format string) *gmail.Message {
+		t.Helper()
+		b.ClearFaults()
+		if err := b.AddFault(spec); err != nil {
+			t.Fatal(err)
+		}
+		b.listAll(t, "") // which no fault of mails is about, nor is it counted
+		m, err := b.client.Users.Messages.Get("me", id).Format(format).Context(t.Context()).Do()
+		if err != nil {
+			t.Fatalf("%s: %v", spec, err)
+		}
+		return m
 	}
-	access, _ := b.Grant(ownerAddress, ScopeReadonly)
-	_, err = b.plainClient(t, access).Users.Messages.Get("me", id).Context(t.Context()).Do()
-	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
-		t.Errorf("kind=type: %v (%T)", err, err)
+	raw := func(spec string) string {
+		t.Helper()
+		text, err := base64.URLEncoding.DecodeString(get(spec, "raw").Raw)
+		if err != nil {
+			t.Fatalf("%s: %v", spec, err)
+		}
+		return string(text)
+	}
+	if text := raw("kind=garbage,id=" + id); strings.Contains(text, "hello there") {
+		t.Errorf("garbage says what the mail said: %.100q", text)
+	} else if _, err := mail.ReadMessage(strings.NewReader(text)); err == nil {
+		t.Errorf("garbage is a mail: %.100q", text)
+	}
+	if got := b.Ledger().Reads; got != (Reads{}) {
+		t.Errorf("garbage counts as read: %+v", got)
+	}
+	if text := raw("kind=huge,size=2,times=1"); len(text) < 2<<20 || !strings.Contains(text, "hello there") {
+		t.Errorf("a huge mail of %d bytes: %.200q", len(text), text)
+	}
+	if text := raw("kind=parts,size=200,method=messages.get"); strings.Count(text, "filename=") != 201 || !strings.Contains(text, "hello there") {
+		t.Errorf("a mail of %d parts: %.200q", strings.Count(text, "filename="), text)
+	}
+	full := get("kind=parts,size=200", "full").Payload
+	if len(full.Parts) != 201 || full.Parts[0].Parts[0].Body.Size != 11 {
+		t.Fatalf("%d parts, want the mail and 200", len(full.Parts))
+	}
+	file, err := b.client.Users.Messages.Attachments.Get("me", id, full.Parts[7].Body.AttachmentId).Context(t.Context()).Do()
+	if err != nil || file.Size != 4 {
+		t.Errorf("attachment of many = %+v, %v", file, err)
+	}
+	if got := b.Ledger().Reads; got != (Reads{Messages: 1, Repeated: 2}) {
+		t.Errorf("reads = %+v, want one message three times", got)
 	}
 }
 
@@ -164,14 +243,48 @@ func TestFaultsPickTheirCalls(t *testing.T) {
 	}
 }
 
-func TestFaultSpecs(t *testing.T) {
+// A wrong rule is refused with what to write instead, and none of those that
+// came with it is in force.
+func TestWrongFaultsAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, spec := range []string{
-		"", "method=messages.get", "code=200", "code=x", "method=nothing,code=500", "kind=odd", "kind=error", "colour=red,code=500",
-		"delay=5", "p=x,code=500", "seed=-1,code=500", "retry_form=odd,code=429", "code",
+	b := newBench(t, 6, Options{})
+	for _, tt := range []struct{ spec, says string }{
+		{"", "no such key; there are method, id, nth"},
+		{"colour=red,code=500", "colour: no such key; there are method, id, nth"},
+		{"method=messages.get", "add code=500, delay=2s or kind=html"},
+		{"method=nothing,code=500", `"nothing" is none of profile, messages.list`},
+		{"kind=odd", `"odd" is none of html, cut`},
+		{"code", `code: "" is no whole number`},
+		{"code=x", `"x" is no whole number`},
+		{"code=302", "400 to 599"},
+		{"code=600", "400 to 599"},
+		{"code=200", "400 to 599"},
+		{"kind=html,code=302", "400 to 599"},
+		{"kind=cut,code=500", "leave one out"},
+		{"nth=0,code=500", `"0" is no whole number of at least 1`},
+		{"times=-1,code=500", "whole number"},
+		{"p=x,code=500", "as in p=0.1"},
+		{"p=1.5,code=500", "as in p=0.1"},
+		{"p=NaN,code=500", "as in p=0.1"},
+		{"seed=-1,code=500", "whole number"},
+		{"delay=5", "as in delay=200ms"},
+		{"delay=-5s", "as in delay=200ms"},
+		{"kind=cut,reason=quotaExceeded", "add its code"},
+		{"delay=1s,retry_after=5", "add its code"},
+		{"retry_form=date,code=429", "add that, as in retry_after=5"},
+		{"retry_form=odd,code=429,retry_after=5", `"odd" is none of seconds, date, message`},
+		{"kind=huge,method=history.list", "make method messages.get"},
+		{"kind=huge,size=0", `"0" is no whole number of at least 1`},
+		{"kind=huge,size=501", "at most 500 megabytes"},
+		{"kind=parts,size=1000001", "or 1000000 files"},
+		{"kind=cut,size=5", "add one of them"},
 	} {
-		if f, err := parseFault(spec); err == nil {
-			t.Errorf("%q is a rule: %+v", spec, f)
+		err := b.AddFault("code=500", tt.spec)
+		if err == nil || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), strconv.Quote(tt.spec)) {
+			t.Errorf("%q: %v, want %q in it", tt.spec, err, tt.says)
+		}
+		if got := b.Faults(); len(got) > 0 {
+			t.Errorf("%q: in force are %+v", tt.spec, got)
 		}
 	}
 }
@@ -207,13 +320,41 @@ func TestDelayHoldsACallUp(t *testing.T) {
 		if !f.wait(t.Context()) || time.Since(start) != time.Hour {
 			t.Errorf("waited %v, want an hour", time.Since(start))
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		if f.wait(ctx) {
-			t.Error("a caller that went away is waited for")
-		}
 	})
-	if f.kind != kindSlow || !f.intact() {
-		t.Errorf("a delay alone is of the kind %q, intact %v", f.kind, f.intact())
+	b := newBench(t, 6, Options{})
+	if err := b.AddFault("method=messages.list,delay=1ms"); err != nil {
+		t.Fatal(err)
+	}
+	if ids := b.listAll(t, ""); len(ids) != 6 {
+		t.Errorf("listed %d after a delay, want 6", len(ids))
+	}
+}
+
+// A caller that does not wait is let go, and no longer counts as there.
+func TestCallerOfASlowCallGoesAway(t *testing.T) {
+	t.Parallel()
+	ctx, leave := context.WithCancel(t.Context())
+	reached := make(chan struct{}, 1)
+	b := newBench(t, 6, Options{Concurrency: 1, OnCall: func(string, string) { reached <- struct{}{} }})
+	if err := b.AddFault("times=1,delay=1h"); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-reached
+		leave()
+	}()
+	if _, err := b.client.Users.GetProfile("me").Context(ctx).Do(); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+	// Its place is free once the simulator has seen it go.
+	for {
+		_, err := b.client.Users.GetProfile("me").Context(t.Context()).Do()
+		<-reached
+		if err == nil {
+			break
+		}
+		if apiErr(t, err).Code != http.StatusTooManyRequests {
+			t.Fatalf("the next call: %v", err)
+		}
 	}
 }

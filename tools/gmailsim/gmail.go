@@ -11,10 +11,26 @@ import (
 	"github.com/prosaas/receipts/tools/gmailsim/mailbox"
 )
 
+// call is one that was let in, with the fault that it met, if any.
+type call struct {
+	*http.Request
+	box   *mailbox.Mailbox
+	fault *fault
+}
+
+// message is the one that the path names.
+func (c call) message() (mailbox.Message, error) {
+	m, err := c.box.Get(c.PathValue("id"))
+	if err == nil {
+		m.Raw = c.fault.mail(m.Raw)
+	}
+	return m, err
+}
+
 // gmail is the way of every call to Gmail: counted, let in or refused, spoilt by
 // a fault or answered. What the ledger has to know it knows before the answer
 // leaves, so that whoever has the answer can read it there.
-func (s *Sim) gmail(method string, handle func(*http.Request, *mailbox.Mailbox) (any, error)) http.Handler {
+func (s *Sim) gmail(method string, handle func(call) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.PathValue("id")
 		s.arrive(method, id)
@@ -28,13 +44,13 @@ func (s *Sim) gmail(method string, handle func(*http.Request, *mailbox.Mailbox) 
 			refusal.answer(s.opts.Now()).write(w, r, nil)
 			return
 		}
-		f := s.faults.pick(method, id)
-		out, whole := s.respond(r, box, f, handle)
+		c := call{r, box, s.faults.pick(method, id)}
+		out, whole := s.respond(c, handle)
 		if whole && method == methodGet {
 			s.ledger.delivered(box.Address(), id)
 		}
 		s.ledger.release(box.Address())
-		out.write(w, r, f)
+		out.write(w, r, c.fault)
 	})
 }
 
@@ -46,23 +62,22 @@ func (s *Sim) arrive(method, id string) {
 }
 
 // respond makes the answer; whole tells that it is a success and will arrive.
-func (s *Sim) respond(r *http.Request, box *mailbox.Mailbox, f *fault, handle func(*http.Request, *mailbox.Mailbox) (any, error)) (out answer, whole bool) {
-	if !f.wait(r.Context()) {
+func (s *Sim) respond(c call, handle func(call) (any, error)) (out answer, whole bool) {
+	if !c.fault.wait(c.Context()) {
 		return answer{status: http.StatusServiceUnavailable}, false
 	}
 	var refusal *apiError
-	if f != nil && f.kind == kindError {
-		refusal = &apiError{code: f.code, reason: f.reason, retry: f.retry}
+	if c.fault.is(kindError) {
+		refusal = &apiError{code: c.fault.code, reason: c.fault.reason, retry: c.fault.retry}
 	} else {
-		body, err := handle(r, box)
+		body, err := handle(c)
 		if err == nil {
-			f.spoil(body)
-			return answer{status: http.StatusOK, body: body}, f.intact()
+			return answer{status: http.StatusOK, body: body}, c.fault.harmless()
 		}
 		refusal = refusalOf(err)
 	}
 	now := s.opts.Now()
-	s.ledger.refused(box.Address(), refusal, now)
+	s.ledger.refused(c.box.Address(), refusal, now)
 	return refusal.answer(now), false
 }
 
@@ -77,9 +92,6 @@ func refusalOf(err error) *apiError {
 	}
 	return &apiError{code: http.StatusInternalServerError, reason: "backendError", message: err.Error()}
 }
-
-// Error makes an apiError the error of a handler.
-func (e *apiError) Error() string { return e.reason }
 
 // authorise finds the mailbox that the access token opens.
 func (s *Sim) authorise(r *http.Request) (*mailbox.Mailbox, *apiError) {
@@ -98,24 +110,24 @@ func (s *Sim) authorise(r *http.Request) (*mailbox.Mailbox, *apiError) {
 	return s.Mailbox(g.address), nil
 }
 
-func (s *Sim) profile(_ *http.Request, box *mailbox.Mailbox) (any, error) {
-	messages, historyID := box.Profile()
-	return wireProfile{EmailAddress: box.Address(), MessagesTotal: messages, ThreadsTotal: messages, HistoryID: historyID}, nil
+func (s *Sim) profile(c call) (any, error) {
+	messages, historyID := c.box.Profile()
+	return wireProfile{EmailAddress: c.box.Address(), MessagesTotal: messages, ThreadsTotal: messages, HistoryID: historyID}, nil
 }
 
-func (s *Sim) listMessages(r *http.Request, box *mailbox.Mailbox) (any, error) {
-	ask := r.URL.Query()
+func (s *Sim) listMessages(c call) (any, error) {
+	ask := c.URL.Query()
 	limit, err := maxResults(ask.Get("maxResults"))
 	if err != nil {
 		return nil, err
 	}
 	spam := ask.Get("includeSpamTrash") == "true"
-	key := strings.Join(append([]string{methodList, box.Address(), ask.Get("q"), strconv.FormatBool(spam)}, ask["labelIds"]...), "\x00")
+	key := strings.Join(append([]string{methodList, c.box.Address(), ask.Get("q"), strconv.FormatBool(spam)}, ask["labelIds"]...), "\x00")
 	position, err := s.pages.open(key, ask.Get("pageToken"))
 	if err != nil {
 		return nil, err
 	}
-	page, err := box.List(mailbox.ParseQuery(ask.Get("q")), mailbox.ListOptions{
+	page, err := c.box.List(mailbox.ParseQuery(ask.Get("q")), mailbox.ListOptions{
 		Labels: ask["labelIds"], IncludeSpamTrash: spam, Position: position, Limit: limit,
 	})
 	if err != nil {
@@ -131,16 +143,16 @@ func (s *Sim) listMessages(r *http.Request, box *mailbox.Mailbox) (any, error) {
 	return out, nil
 }
 
-func (s *Sim) getMessage(r *http.Request, box *mailbox.Mailbox) (any, error) {
-	m, err := box.Get(r.PathValue("id"))
+func (s *Sim) getMessage(c call) (any, error) {
+	m, err := c.message()
 	if err != nil {
 		return nil, err
 	}
 	out := &wireMessage{
 		ID: m.ID, ThreadID: m.ThreadID, LabelIDs: m.Labels, Snippet: m.Snippet,
-		SizeEstimate: len(m.Raw), HistoryID: m.HistoryID, InternalDate: m.Date.UnixMilli(),
+		SizeEstimate: len(m.Raw) + len(m.Raw)/64 + 7, HistoryID: m.HistoryID, InternalDate: m.Date.UnixMilli(),
 	}
-	ask := r.URL.Query()
+	ask := c.URL.Query()
 	switch strings.ToLower(ask.Get("format")) {
 	case "minimal":
 	case "raw":
@@ -155,70 +167,16 @@ func (s *Sim) getMessage(r *http.Request, box *mailbox.Mailbox) (any, error) {
 	return out, nil
 }
 
-func (s *Sim) getAttachment(r *http.Request, box *mailbox.Mailbox) (any, error) {
-	m, err := box.Get(r.PathValue("id"))
+func (s *Sim) getAttachment(c call) (any, error) {
+	m, err := c.message()
 	if err != nil {
 		return nil, err
 	}
-	content, ok := attachment(m.ID, m.Raw, r.PathValue("attachment"))
+	content, ok := attachment(m.ID, m.Raw, c.PathValue("attachment"))
 	if !ok {
 		return nil, invalidArgument("Invalid attachment token")
 	}
 	return wireBody{Size: len(content), Data: base64.URLEncoding.EncodeToString(content)}, nil
-}
-
-func (s *Sim) listHistory(r *http.Request, box *mailbox.Mailbox) (any, error) {
-	ask := r.URL.Query()
-	limit, err := maxResults(ask.Get("maxResults"))
-	if err != nil {
-		return nil, err
-	}
-	start, parseErr := strconv.ParseUint(ask.Get("startHistoryId"), 10, 64)
-	if parseErr != nil {
-		return nil, invalidArgument("Invalid value for startHistoryId")
-	}
-	query := mailbox.HistoryQuery{Start: start, Label: ask.Get("labelId")}
-	for _, t := range ask["historyTypes"] {
-		query.Types = append(query.Types, mailbox.Change(t))
-	}
-	key := strings.Join(append([]string{methodHistory, box.Address(), ask.Get("startHistoryId"), query.Label}, ask["historyTypes"]...), "\x00")
-	skip, err := s.pages.open(key, ask.Get("pageToken"))
-	if err != nil {
-		return nil, err
-	}
-	records, next, head, err := box.History(query, skip, limit)
-	if err != nil {
-		return nil, err
-	}
-	if s.opts.EmptyHistoryPages && ask.Get("pageToken") == "" && len(records) > 0 {
-		return wireHistoryList{HistoryID: head, NextPageToken: s.pages.seal(key, 0)}, nil
-	}
-	out := wireHistoryList{HistoryID: head}
-	for _, record := range records {
-		out.History = append(out.History, historyOf(record))
-	}
-	if next > 0 {
-		out.NextPageToken = s.pages.seal(key, next)
-	}
-	return out, nil
-}
-
-func historyOf(record mailbox.Record) wireHistory {
-	bare := wireRef{ID: record.MessageID, ThreadID: record.MessageID}
-	labelled := bare
-	labelled.LabelIDs = record.Labels
-	out := wireHistory{ID: record.ID, Messages: []wireRef{bare}}
-	switch record.Change {
-	case mailbox.MessageAdded:
-		out.MessagesAdded = []wireChange{{Message: labelled}}
-	case mailbox.MessageDeleted:
-		out.MessagesDeleted = []wireChange{{Message: labelled}}
-	case mailbox.LabelAdded:
-		out.LabelsAdded = []wireLabelChange{{Message: labelled, LabelIDs: record.Changed}}
-	case mailbox.LabelRemoved:
-		out.LabelsRemoved = []wireLabelChange{{Message: labelled, LabelIDs: record.Changed}}
-	}
-	return out
 }
 
 // maxResults is 100 unless asked for, and 500 at most (gmail-api.json).

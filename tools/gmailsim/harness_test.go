@@ -46,22 +46,33 @@ type bench struct {
 	clock  *clock
 	url    string
 	client *gmail.Service
+	schema *schemaTransport
 }
 
 const ownerAddress = "owner@example.com"
 
 func newBench(t *testing.T, mails int, opts Options) *bench {
 	t.Helper()
+	return newBenchOf(t, mails, opts, mailbox.Options{})
+}
+
+func newBenchOf(t *testing.T, mails int, opts Options, habits mailbox.Options) *bench {
+	t.Helper()
 	b := &bench{clock: newClock()}
 	if opts.Now == nil {
 		opts.Now = b.clock.now
 	}
-	b.box = mailbox.New(ownerAddress, mailgen.New(1, mails, b.clock.now()), mailbox.Options{Now: opts.Now})
+	habits.Now = opts.Now
+	b.box = mailbox.New(ownerAddress, mailgen.New(1, mails, b.clock.now()), habits)
 	other := mailbox.New("other@example.com", mailgen.New(2, 12, b.clock.now()), mailbox.Options{Now: opts.Now})
 	b.Sim = New([]*mailbox.Mailbox{b.box, other}, opts)
 	server := httptest.NewServer(b.Sim)
 	t.Cleanup(server.Close)
 	b.url = server.URL
+	b.schema = &schemaTransport{
+		t: t, doc: discovery(t), base: http.DefaultTransport, checked: make(map[string]int),
+		faulty: func() bool { return len(b.Faults()) > 0 },
+	}
 	access, _ := b.Grant(ownerAddress, ScopeReadonly)
 	b.client = b.clientWith(t, access)
 	return b
@@ -70,11 +81,11 @@ func newBench(t *testing.T, mails int, opts Options) *bench {
 // clientWith is the real client with that access token.
 func (b *bench) clientWith(t *testing.T, access string) *gmail.Service {
 	t.Helper()
-	return b.clientOver(t, access, &schemaTransport{t: t, doc: discovery(t), base: http.DefaultTransport})
+	return b.clientOver(t, access, b.schema)
 }
 
-// plainClient is the real client, its answers unchecked: for faults that break
-// the schema.
+// plainClient is the real client, its answers unchecked: for what breaks the
+// schema on purpose.
 func (b *bench) plainClient(t *testing.T, access string) *gmail.Service {
 	t.Helper()
 	return b.clientOver(t, access, http.DefaultTransport)
@@ -106,7 +117,7 @@ func (b *bench) listAll(t *testing.T, q string) []string {
 	return ids
 }
 
-// control does one POST or DELETE under /__sim/ and gives the status.
+// control does one request under /__sim/.
 func (b *bench) control(t *testing.T, method, path, body string) *http.Response {
 	t.Helper()
 	req := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))

@@ -127,9 +127,10 @@ func (s *Sim) oauth(method string, handle func(url.Values) (any, *oauthError)) h
 			r.Form.Set("client_id", id)
 			r.Form.Set("client_secret", secret)
 		}
-		if f != nil && f.kind == kindError {
-			header := (&apiError{retry: f.retry}).answer(s.opts.Now()).header
-			answer{status: f.code, header: header, body: oauthError{Code: f.reason}}.write(w, r, f)
+		if f.is(kindError) {
+			now := s.opts.Now()
+			problem := oauthError{Code: f.reason, Description: strings.TrimSpace(f.retry.text(now))}
+			answer{status: f.code, header: f.retry.header(now), body: problem}.write(w, r, f)
 			return
 		}
 		body, problem := handle(r.Form)

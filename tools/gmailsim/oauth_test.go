@@ -210,9 +210,55 @@ func TestTokenEndpointRefuses(t *testing.T) {
 		}
 		wantRefusal(t, b, refresh, tt.status, tt.code)
 	}
-	status, _, _ := visit(t, http.MethodPost, b.url+"/token", url.Values{"grant_type": {"password"}})
-	if status != http.StatusServiceUnavailable {
-		t.Errorf("the fault is gone: %d", status)
+	b.ClearFaults()
+	status, _, page := visit(t, http.MethodPost, b.url+"/token", url.Values{"grant_type": {"password"}, "client_id": {"client"}, "client_secret": {"secret"}})
+	if status != http.StatusBadRequest || !strings.Contains(page, "unsupported_grant_type") {
+		t.Errorf("another grant: %d %s", status, page)
+	}
+}
+
+// A token endpoint that errs does not refuse: its client must tell the two apart.
+func TestFaultedTokens(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 6, Options{})
+	_, refresh := b.Grant(ownerAddress, ScopeReadonly)
+	for _, tt := range []struct {
+		spec, retry string
+		status      int // 0: there is no answer
+	}{
+		{"code=503,retry_after=20", "20", 503},
+		{"code=429,retry_after=20,retry_form=date", "Mon, 23 Nov 2026 09:00:20 GMT", 429},
+		{"kind=html", "", 502},
+		{"kind=reset", "", 0},
+		{"kind=cut", "", 0},
+		{"kind=gzip", "", 0},
+		{"kind=type", "", 0},
+	} {
+		b.ClearFaults()
+		if err := b.AddFault("method=token," + tt.spec); err != nil {
+			t.Fatal(err)
+		}
+		_, err := b.oauth().TokenSource(t.Context(), &oauth2.Token{RefreshToken: refresh}).Token()
+		e, answered := errors.AsType[*oauth2.RetrieveError](err)
+		switch {
+		case err == nil || answered != (tt.status > 0):
+			t.Errorf("%s: %v", tt.spec, err)
+		case answered && (e.Response.StatusCode != tt.status || e.Response.Header.Get("Retry-After") != tt.retry || e.ErrorCode == "invalid_grant"):
+			t.Errorf("%s: %d %q, Retry-After %q; want %d, %q", tt.spec, e.Response.StatusCode, e.ErrorCode, e.Response.Header.Get("Retry-After"), tt.status, tt.retry)
+		}
+	}
+	b.ClearFaults()
+	if _, err := b.oauth().TokenSource(t.Context(), &oauth2.Token{RefreshToken: refresh}).Token(); err != nil {
+		t.Errorf("once the faults are gone: %v", err)
+	}
+	if err := b.AddFault("method=revoke,code=503"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{http.StatusServiceUnavailable, http.StatusOK} {
+		if status, _, page := visit(t, http.MethodPost, b.url+"/revoke", url.Values{"token": {refresh}}); status != want {
+			t.Errorf("revoke: %d %s, want %d", status, page, want)
+		}
+		b.ClearFaults()
 	}
 }
 

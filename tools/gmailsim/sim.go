@@ -1,24 +1,3 @@
-// Package gmailsim is Gmail and Google's OAuth over HTTP, for tests and for
-// trying things out: the REST that the real google.golang.org/api/gmail/v1
-// client speaks through option.WithEndpoint, over mailboxes that may be changed
-// while it runs, with Gmail's quota, its lags and, by rule, its faults.
-//
-// In a test:
-//
-//	box := mailbox.New("owner@example.com", mailgen.New(1, 300, now), mailbox.Options{})
-//	sim := gmailsim.New([]*mailbox.Mailbox{box}, gmailsim.Options{AutoConsent: true})
-//	server := httptest.NewServer(sim)
-//	access, refresh := sim.Grant(box.Address(), gmailsim.ScopeReadonly)
-//
-// then option.WithEndpoint(server.URL) for Gmail, and for OAuth
-// /o/oauth2/v2/auth, /token and /revoke of the same server. What a test does to
-// the mailbox (box.Add, box.Delete, …) and to the simulator (sim.AddFault,
-// sim.RevokeTokens, …) a script does under /__sim/: see control.go. The ledger
-// tells what it all cost.
-//
-// It is a simulator: it takes any redirect address, any client id unless told
-// one, and gives whoever asks the account that they name. Everything is in
-// memory and gone when the process ends; tokens do not outlive it either.
 package gmailsim
 
 import (
@@ -141,13 +120,13 @@ func OpenMailbox(address, spec string, opts mailbox.Options) (*mailbox.Mailbox, 
 	if !seeded {
 		folder, err := mailbox.OpenFolder(spec, end)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("mailbox %q: want a folder with mails, or seed:400 for generated ones: %w", spec, err)
 		}
 		return mailbox.New(address, folder, opts), nil
 	}
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 1 || n > 10_000_000 {
-		return nil, fmt.Errorf("mailbox %q: seed takes a number of mails from 1 to 10000000", spec)
+		return nil, fmt.Errorf("mailbox %q: seed takes a number of mails from 1 to 10000000, as in seed:400", spec)
 	}
 	return mailbox.New(address, mailgen.New(1, n, end), opts), nil
 }

@@ -17,8 +17,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxMail is the largest mail Gmail takes in.
-const maxMail = 50 << 20
+// MaxMail is the largest mail that Gmail takes in, in bytes.
+const MaxMail = 50 << 20
 
 // Folder is a Source of the mails in a folder, at any depth, in the order of
 // their paths. .html and .pdf files are wrapped as mails. Files are read when
@@ -103,9 +103,9 @@ func (f *Folder) read(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }()
-	content, err := io.ReadAll(io.LimitReader(file, maxMail+1))
-	if err == nil && len(content) > maxMail {
-		err = fmt.Errorf("over %d bytes", maxMail)
+	content, err := io.ReadAll(io.LimitReader(file, MaxMail+1))
+	if err == nil && len(content) > MaxMail {
+		err = fmt.Errorf("over %d bytes", MaxMail)
 	}
 	return content, err
 }
@@ -120,7 +120,7 @@ func wrap(name string, date time.Time, mediaType, attachAs string, content []byt
 		mime.QEncoding.Encode("utf-8", subject), date.Format(time.RFC1123Z))
 	if attachAs == "" {
 		fmt.Fprintf(&b, "Content-Type: %s\r\nContent-Transfer-Encoding: base64\r\n\r\n", mediaType)
-		writeBase64(&b, content)
+		WriteBase64(&b, content)
 		return b.Bytes()
 	}
 	const boundary = "=_wrapped"
@@ -129,15 +129,15 @@ func wrap(name string, date time.Time, mediaType, attachAs string, content []byt
 	b.WriteString("Content-Type: text/plain; charset=utf-8\r\n\r\nThe document is attached.\r\n")
 	fmt.Fprintf(&b, "--%s\r\nContent-Type: %s\r\nContent-Disposition: %s\r\nContent-Transfer-Encoding: base64\r\n\r\n",
 		boundary, mediaType, disposition)
-	writeBase64(&b, content)
+	WriteBase64(&b, content)
 	fmt.Fprintf(&b, "--%s--\r\n", boundary)
 	return b.Bytes()
 }
 
-// writeBase64 writes lines of 76 characters, as RFC 2045 asks.
-func writeBase64(b *bytes.Buffer, content []byte) {
-	text := base64.StdEncoding.EncodeToString(content)
-	for line := range slices.Chunk([]byte(text), 76) {
+// WriteBase64 writes lines of 76 characters, as RFC 2045 asks.
+func WriteBase64(b *bytes.Buffer, content []byte) {
+	text := base64.StdEncoding.AppendEncode(nil, content)
+	for line := range slices.Chunk(text, 76) {
 		b.Write(line)
 		b.WriteString("\r\n")
 	}

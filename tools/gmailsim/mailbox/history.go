@@ -22,6 +22,11 @@ const (
 	LabelRemoved   Change = "labelRemoved"
 )
 
+// Changes are all that there are.
+func Changes() []Change {
+	return []Change{MessageAdded, MessageDeleted, LabelAdded, LabelRemoved}
+}
+
 // Record is one change.
 type Record struct {
 	ID        uint64
@@ -39,8 +44,9 @@ type HistoryQuery struct {
 }
 
 // History is the records after q.Start, of at most limit looked at: a page may
-// be empty and yet have a next one, as Gmail's. skip is 0, or next of the page
-// before; next is 0 on the last page. head is the newest history id.
+// be empty and yet have a next one, as Gmail's, and it begins with the record
+// that the page before ended with. skip is 0, or next of the page before; next
+// is 0 on the last page. head is the newest history id.
 func (m *Mailbox) History(q HistoryQuery, skip, limit int) (page []Record, next int, head uint64, err error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -58,7 +64,7 @@ func (m *Mailbox) History(q HistoryQuery, skip, limit int) (page []Record, next 
 		}
 	}
 	if to < len(m.records) {
-		next = to - first
+		next = max(to-first-1, skip+1)
 	}
 	return page, next, m.head, nil
 }

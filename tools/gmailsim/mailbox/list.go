@@ -19,7 +19,7 @@ type ListOptions struct {
 type Page struct {
 	IDs      []string
 	Next     int // 0 on the last page
-	Estimate int // of all matches: as rough as Gmail's
+	Estimate int // of all matches: as rough as Gmail's, and 0 only where there are none
 }
 
 // List is the messages that match, newest first but for neighbours that changed
@@ -43,7 +43,7 @@ func (m *Mailbox) List(q Query, opts ListOptions) (Page, error) {
 			continue
 		}
 		scanned++
-		i := p
+		i := swapped(p, size, end)
 		if p < size {
 			i = swapped(p, low, high)
 		}
@@ -56,13 +56,25 @@ func (m *Mailbox) List(q Query, opts ListOptions) (Page, error) {
 		}
 		if len(page.IDs) == opts.Limit {
 			page.Next = p + 1
-			page.Estimate = len(page.IDs) * (scanned + p - low) / scanned
+			page.Estimate = rough(len(page.IDs)*(scanned+p-low)/scanned, p)
 			return page, nil
 		}
 		page.IDs = append(page.IDs, m.id(i))
 	}
-	page.Estimate = len(page.IDs)
+	page.Estimate = rough(len(page.IDs), low)
 	return page, nil
+}
+
+// rough is n, up to a quarter more or less, and never n itself unless that is 0.
+func rough(n, salt int) int {
+	if n == 0 {
+		return 0
+	}
+	off := 1 + int(mix(uint64(n+salt))%uint64(n/4+1))
+	if off < n && off%2 == 0 {
+		return n - off
+	}
+	return n + off
 }
 
 // window is the range of the source's indexes that the query's dates leave.

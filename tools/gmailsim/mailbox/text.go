@@ -28,9 +28,9 @@ func readText(raw []byte) Text {
 // snippet is the first hundred characters of a body, on one line.
 func snippet(body string) string {
 	const length = 100
-	head := []rune(body[:min(len(body), 4*length)])
-	line := strings.Join(strings.Fields(string(head)), " ")
-	return string([]rune(line)[:min(len([]rune(line)), length)])
+	head := strings.ToValidUTF8(body[:min(len(body), 4*length)], "")
+	line := []rune(strings.Join(strings.Fields(head), " "))
+	return string(line[:min(len(line), length)])
 }
 
 // stripTags is the text of an HTML page, good enough to find words in.

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"mime"
 	"mime/quotedprintable"
-	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
+
+	"github.com/prosaas/receipts/tools/gmailsim/mailbox"
 )
 
 // raw is the letter as bytes; id makes its Message-ID.
@@ -35,7 +36,7 @@ func (l *letter) raw(date time.Time, id uint64) []byte {
 	for _, f := range l.files {
 		fmt.Fprintf(&b, "\r\n--%s\r\nContent-Type: %s\r\nContent-Disposition: %s\r\nContent-Transfer-Encoding: base64\r\n\r\n",
 			boundary, f.mediaType, mime.FormatMediaType("attachment", map[string]string{"filename": f.name}))
-		writeBase64(&b, f.content)
+		mailbox.WriteBase64(&b, f.content)
 	}
 	fmt.Fprintf(&b, "\r\n--%s--\r\n", boundary)
 	return b.Bytes()
@@ -65,7 +66,7 @@ func (l *letter) writePart(b *bytes.Buffer, mediaType, text string) {
 	fmt.Fprintf(b, "Content-Type: %s; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n", mediaType, l.charset, transfer)
 	content := l.encode(text)
 	if !l.quoted {
-		writeBase64(b, content)
+		mailbox.WriteBase64(b, content)
 		return
 	}
 	w := quotedprintable.NewWriter(b)
@@ -93,13 +94,4 @@ func (l *letter) encode(text string) []byte {
 		return []byte(text)
 	}
 	return out
-}
-
-// writeBase64 writes lines of 76 characters, as RFC 2045 asks.
-func writeBase64(b *bytes.Buffer, content []byte) {
-	text := base64.StdEncoding.AppendEncode(nil, content)
-	for part := range slices.Chunk(text, 76) {
-		b.Write(part)
-		b.WriteString("\r\n")
-	}
 }
