@@ -194,7 +194,7 @@ func TestCorpusIsBalanced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if doc, _ := m.main(); script.HasHebrew(m.subject) || slices.ContainsFunc(doc.lines, func(l page.Line) bool { return script.HasHebrew(l.Text()) }) {
+		if script.HasHebrew(m.subject) || slices.ContainsFunc(m.main().lines, func(l page.Line) bool { return script.HasHebrew(l.Text()) }) {
 			hebrew++
 		}
 	}

@@ -1,11 +1,10 @@
 package receiptmail
 
 import (
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
@@ -35,52 +34,48 @@ const (
 type country struct {
 	sign, code string
 	named      []string
-	seen       *regexp.Regexp
+	seen       *pattern.Pattern
 }
 
-var unitedStates = regexp.MustCompile(`United States|\bUSA\b|\bU\.S\.|\b[A-Z]{2},? \d{5}(-\d{4})?\b|\b(New York|California|Texas|Florida|Washington|Delaware|Illinois|Massachusetts|Nevada), `)
+var unitedStates = pattern.MustCompile(`United States|\bUSA\b|\bU\.S\.|\b[A-Z]{2},? \d{5}(-\d{4})?\b|\b(New York|California|Texas|Florida|Washington|Delaware|Illinois|Massachusetts|Nevada), `)
 
 var countries = []country{
 	{money.Dollar, "USD", []string{"USD", "US$", "US $", "$US", "US dollar"}, unitedStates},
-	{money.Dollar, "AUD", []string{"AUD", " A$", "AU$"}, regexp.MustCompile(`Australia\b|\bABN\b|\.com\.au\b|\b(NSW|VIC|QLD|ACT) \d{4}\b`)},
-	{money.Dollar, "CAD", []string{"CAD", " C$", "CA$"}, regexp.MustCompile(`Canada\b|\b(HST|QST)\b|\.ca\b|\b[A-Z]\d[A-Z] \d[A-Z]\d\b`)},
-	{money.Dollar, "NZD", []string{"NZD", "NZ$"}, regexp.MustCompile(`New Zealand|\.co\.nz\b`)},
-	{money.Dollar, "SGD", []string{"SGD", " S$"}, regexp.MustCompile(`Singapore|\.com\.sg\b`)},
-	{money.Dollar, "HKD", []string{"HKD", "HK$"}, regexp.MustCompile(`Hong Kong|\.com\.hk\b`)},
-	{money.Dollar, "MXN", []string{"MXN", "MX$"}, regexp.MustCompile(`M[eé]xico, |\bRFC\b|\.com\.mx\b`)},
-	{money.Yen, "JPY", []string{"JPY", "円"}, regexp.MustCompile(`Japan|税|注文|\.jp\b`)},
-	{money.Yen, "CNY", []string{"CNY", "RMB", "元"}, regexp.MustCompile(`China|中国|\.cn\b`)},
-	{money.Krone, "SEK", []string{"SEK"}, regexp.MustCompile(`Sweden|Sverige|\.se\b`)},
-	{money.Krone, "NOK", []string{"NOK"}, regexp.MustCompile(`Norway|Norge|\.no\b`)},
-	{money.Krone, "DKK", []string{"DKK"}, regexp.MustCompile(`Denmark|Danmark|\.dk\b`)},
-	{money.Rupee, "INR", []string{"INR", "₹"}, regexp.MustCompile(`India\b|\bGSTIN\b|\.in\b`)},
-	{money.Rupee, "PKR", []string{"PKR"}, regexp.MustCompile(`Pakistan|\.pk\b`)},
-	{money.Rupee, "LKR", []string{"LKR"}, regexp.MustCompile(`Sri Lanka|\.lk\b`)},
+	{money.Dollar, "AUD", []string{"AUD", " A$", "AU$"}, pattern.MustCompile(`Australia\b|\bABN\b|\.com\.au\b|\b(NSW|VIC|QLD|ACT) \d{4}\b`)},
+	{money.Dollar, "CAD", []string{"CAD", " C$", "CA$"}, pattern.MustCompile(`Canada\b|\b(HST|QST)\b|\.ca\b|\b[A-Z]\d[A-Z] \d[A-Z]\d\b`)},
+	{money.Dollar, "NZD", []string{"NZD", "NZ$"}, pattern.MustCompile(`New Zealand|\.co\.nz\b`)},
+	{money.Dollar, "SGD", []string{"SGD", " S$"}, pattern.MustCompile(`Singapore|\.com\.sg\b`)},
+	{money.Dollar, "HKD", []string{"HKD", "HK$"}, pattern.MustCompile(`Hong Kong|\.com\.hk\b`)},
+	{money.Dollar, "MXN", []string{"MXN", "MX$"}, pattern.MustCompile(`M[eé]xico, |\bRFC\b|\.com\.mx\b`)},
+	{money.Yen, "JPY", []string{"JPY", "円"}, pattern.MustCompile(`Japan|税|注文|\.jp\b`)},
+	{money.Yen, "CNY", []string{"CNY", "RMB", "元"}, pattern.MustCompile(`China|中国|\.cn\b`)},
+	{money.Krone, "SEK", []string{"SEK"}, pattern.MustCompile(`Sweden|Sverige|\.se\b`)},
+	{money.Krone, "NOK", []string{"NOK"}, pattern.MustCompile(`Norway|Norge|\.no\b`)},
+	{money.Krone, "DKK", []string{"DKK"}, pattern.MustCompile(`Denmark|Danmark|\.dk\b`)},
+	{money.Rupee, "INR", []string{"INR", "₹"}, pattern.MustCompile(`India\b|\bGSTIN\b|\.in\b`)},
+	{money.Rupee, "PKR", []string{"PKR"}, pattern.MustCompile(`Pakistan|\.pk\b`)},
+	{money.Rupee, "LKR", []string{"LKR"}, pattern.MustCompile(`Sri Lanka|\.lk\b`)},
 }
 
-var statedCurrency = regexp.MustCompile(`(?i)(?:(?:amounts?|prices?|totals?|charged|billed|values?) (?:is |are |shown |listed |stated |quoted |charged |billed )*in|currency(?: code)?:?|(?:beträge|preise|angaben|montants?|prix|importi|prezzi|precios|bedragen|kwoty) (?:sind |sont |est |exprimés )?(?:in|en|w)|(?:rechnungs)?währung|devise|valuta|moneda|divisa|waluta|כל המחירים ב-?|הסכומים(?: נקובים)? ב-?|המחירים ב-?|מטבע:?)\s*:?\s*(` + money.Pattern + `)`)
-
-// statedStems are what a text must hold, in lower case, for statedCurrency to
-// match: most texts are done with then.
-var statedStems = []string{" in ", " in:", "sont", "est", "currency", "währung", "devise", "valuta", "moneda", "divisa", "waluta", "bedragen", "kwoty", "montant", "prix", "importi", "prezzi", "precios", "מטבע", "ב-", "המחירים", "הסכומים"}
+var statedCurrency = pattern.MustCompile(`(?i)(?:(?:amounts?|prices?|totals?|charged|billed|values?) (?:is |are |shown |listed |stated |quoted |charged |billed )*in|currency(?: code)?:?|(?:beträge|preise|angaben|montants?|prix|importi|prezzi|precios|bedragen|kwoty) (?:sind |sont |est |exprimés )?(?:in|en|w)|(?:rechnungs)?währung|devise|valuta|moneda|divisa|waluta|כל המחירים ב-?|הסכומים(?: נקובים)? ב-?|המחירים ב-?|מטבע:?)\s*:?\s*(` + money.Pattern + `)`)
 
 // currencyAlone finds what names a currency in a text whose amounts carry none:
 // "Betrag EUR", "Gesamt/€".
-var currencyAlone = regexp.MustCompile(`(?:^|[\s(\[/])(EUR|USD|GBP|ILS|NIS|CHF|PLN|CAD|AUD|INR|€|£|₪|ש"ח)(?:$|[\s)\]:.,])`)
+var currencyAlone = pattern.MustCompile(`(?:^|[\s(\[/])(EUR|USD|GBP|ILS|NIS|CHF|PLN|CAD|AUD|INR|€|£|₪|ש"ח)(?:$|[\s)\]:.,])`)
 
 const maxCurrencyText = 64 << 10 // of a document, looked through for words of countries
 
-func currenciesOf(m *message, doc document) *currencies {
+func currenciesOf(m *message, doc *document) *currencies {
 	cells := []string{m.subject, m.from.domain}
 	seen := map[string]bool{}
-	looked, text := 0, 0
-	for _, l := range doc.lines {
+	amounts, text := doc.scan(), 0
+	for i, l := range doc.lines {
 		if text > maxCurrencyText {
 			break
 		}
-		for _, c := range l.Cells {
+		for j, c := range l.Cells {
 			cells, text = append(cells, c), text+len(c)
-			for _, a := range money.Scan(c, &looked) {
+			for _, a := range amounts[i][j] {
 				if a.Currency != "" {
 					seen[a.Currency] = true
 				}
@@ -97,9 +92,6 @@ func currenciesOf(m *message, doc document) *currencies {
 		}
 	}
 	for _, cell := range cells {
-		if lower := strings.ToLower(cell); !slices.ContainsFunc(statedStems, func(stem string) bool { return strings.Contains(lower, stem) }) {
-			continue
-		}
 		if found := statedCurrency.FindStringSubmatch(script.Clip(cell, maxSentence)); found != nil {
 			if code, ok := money.Code(found[1]); ok {
 				c.stated = sureCurrency{code, sureStated}
@@ -170,7 +162,7 @@ func settleSign(sign string, cells []string) sureCurrency {
 	return sureCurrency{}
 }
 
-var labelCurrency = regexp.MustCompile(`(?i)(?:^|[\s(\[/])(?:ב-?)?(` + money.Pattern + `)[\s)\]:.]*$`)
+var labelCurrency = pattern.MustCompile(`(?i)(?:^|[\s(\[/])(?:ב-?)?(` + money.Pattern + `)[\s)\]:.]*$`)
 
 // settle tells the amount's currency and how sure that is.
 func (c *currencies) settle(a money.Amount, label string) (money.Amount, float64) {

@@ -1,29 +1,30 @@
 package receiptmail
 
 import (
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/dates"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
 var (
 	dateLabels = []struct {
-		pattern *regexp.Regexp
+		pattern *pattern.Pattern
 		sure    float64
 	}{
-		{regexp.MustCompile(`(?i)(invoice|issue|receipt|document|billing|bill) date|date (of issue|issued|of invoice)|issued( on)?\b|invoiced on|תאריך (ה)?(הפקה|הפקת|חשבונית|מסמך|המסמך|קבלה|החשבונית|הקבלה)|rechnungsdatum|date de (la )?facture|data (della )?fattura|fecha de (la )?factura|data wystawienia|factuurdatum`), 0.9},
-		{regexp.MustCompile(`(?i)(order|transaction|payment|purchase|booking|charge) date|date (paid|of (payment|purchase|order|transaction))|(paid|ordered|placed|purchased|charged|payment|charge) on|תאריך (ה)?(עסקה|תשלום|התשלום|הזמנה|ההזמנה|חיוב|רכישה|ביצוע)|bestelldatum|date de (la )?commande`), 0.8},
-		{regexp.MustCompile(`(?i)\bdate\b|תאריך|\bdatum\b|\bfecha\b|\bdata\b`), 0.75},
+		{pattern.MustCompile(`(?i)(invoice|issue|receipt|document|billing|bill) date|date (of issue|issued|of invoice)|issued( on)?\b|invoiced on|תאריך (ה)?(הפקה|הפקת|חשבונית|מסמך|המסמך|קבלה|החשבונית|הקבלה)|rechnungsdatum|date de (la )?facture|data (della )?fattura|fecha de (la )?factura|data wystawienia|factuurdatum`), 0.9},
+		{pattern.MustCompile(`(?i)(order|transaction|payment|purchase|booking|charge) date|date (paid|of (payment|purchase|order|transaction))|(paid|ordered|placed|purchased|charged|payment|charge) on|תאריך (ה)?(עסקה|תשלום|התשלום|הזמנה|ההזמנה|חיוב|רכישה|ביצוע)|bestelldatum|date de (la )?commande`), 0.8},
+		{pattern.MustCompile(`(?i)\bdate\b|תאריך|\bdatum\b|\bfecha\b|\bdata\b`), 0.75},
 	}
 	// A document's own line tells its day: "Facture n° 12 du 2 juillet 2015".
-	documentDate = regexp.MustCompile(`(?i)(\b(invoice|receipt|bill|facture|factura|fattura|faktura|factuur)|rechnung)\b.{0,40}(\b(dated|of|from|on|issued|du|vom|von|de|del|z dnia|van|date)\b|[·|])|(חשבונית|קבלה|מסמך).{0,40}(מיום|מתאריך|בתאריך)`)
-	orderWord    = regexp.MustCompile(`(?i)\border|bestellung|commande|auftrag|הזמנה`)
-	otherDate    = regexp.MustCompile(`(?i)\bdue\b|deliver|arriv|expir|birth|valid|renew|next|check-?(in|out)|depart|return by|until|start|end date|אספקה|תוקף|לידה|יעד|פירעון|לתשלום עד|חידוש|הבא|limite|échéance|fällig|scadenza|vencimiento|termin płatności|vervaldatum|prélèvement à partir|periode?|תקופה`)
+	documentDate = pattern.MustCompile(`(?i)(\b(invoice|receipt|bill|facture|factura|fattura|faktura|factuur)|rechnung)\b.{0,40}(\b(dated|of|from|on|issued|du|vom|von|de|del|z dnia|van|date)\b|[·|])|(חשבונית|קבלה|מסמך).{0,40}(מיום|מתאריך|בתאריך)`)
+	orderWord    = pattern.MustCompile(`(?i)\border|bestellung|commande|auftrag|הזמנה`)
+	otherDate    = pattern.MustCompile(`(?i)\bdue\b|deliver|arriv|expir|birth|valid|renew|next|check-?(in|out)|depart|return by|until|start|end date|אספקה|תוקף|לידה|יעד|פירעון|לתשלום עד|חידוש|הבא|limite|échéance|fällig|scadenza|vencimiento|termin płatności|vervaldatum|prélèvement à partir|periode?|תקופה`)
 )
 
 // foundDate is a day with the text it was read from.
@@ -43,7 +44,7 @@ const (
 
 // readDate finds the day a document was issued: the best labelled one, or one
 // without a label that lies next to the day the mail came.
-func readDate(m *message, doc document, lines []page.Line) (foundDate, bool) {
+func readDate(m *message, doc *document, lines []page.Line) (foundDate, bool) {
 	order := sync.OnceValue(func() dates.Order { return dateOrderOf(m, doc) })
 	var best foundDate
 	for i, l := range lines {
@@ -53,8 +54,8 @@ func readDate(m *message, doc document, lines []page.Line) (foundDate, bool) {
 			if !ok || !m.received.IsZero() && (day.After(m.received.Add(dates.Newest)) || day.Before(m.received.Add(-dates.Oldest))) {
 				continue
 			}
-			label := dateLabelOf(lines, i, j)
-			if otherDate.MatchString(label) || otherDate.MatchString(cell) {
+			beside := dateLabelOf(lines, i, j)
+			if otherDate.MatchString(beside) || otherDate.MatchString(cell) {
 				continue
 			}
 			sure := 0.0
@@ -70,13 +71,13 @@ func readDate(m *message, doc document, lines []page.Line) (foundDate, bool) {
 				if sure >= r.sure {
 					break
 				}
-				if r.pattern.MatchString(label) || len([]rune(cell)) <= maxLabel && r.pattern.MatchString(cell) {
+				if r.pattern.MatchString(beside) || label.Fits(cell) && r.pattern.MatchString(cell) {
 					sure = r.sure
 					break
 				}
 			}
 			if sure > best.sure {
-				best = foundDate{day: day, text: script.Clip(strings.TrimSpace(label+" "+cell), maxFieldText), sure: sure}
+				best = foundDate{day: day, text: script.Clip(strings.TrimSpace(beside+" "+cell), maxFieldText), sure: sure}
 			}
 		}
 	}
@@ -93,7 +94,7 @@ func dateLabelOf(lines []page.Line, i, j int) string {
 	switch {
 	case j > 0:
 		return lines[i].Cells[j-1]
-	case i > 0 && len([]rune(lines[i-1].Text())) <= maxLabel:
+	case i > 0 && label.Fits(lines[i-1].Text()):
 		above := lines[i-1].Cells
 		return above[min(j, len(above)-1)]
 	}
@@ -108,7 +109,7 @@ func looksLikeValue(s string) bool {
 // dateOrderOf: a date that can be read one way alone tells how the others are
 // read. Else Hebrew documents write the day first; so does nearly everybody, but
 // who names the United States.
-func dateOrderOf(m *message, doc document) dates.Order {
+func dateOrderOf(m *message, doc *document) dates.Order {
 	dayFirst, monthFirst := 0, 0
 	us, hebrew, europe := false, false, false
 	looked := 0
@@ -141,4 +142,4 @@ func dateOrderOf(m *message, doc document) dates.Order {
 
 const maxDatesLooked = 500 // cells of one document
 
-var europeanWords = regexp.MustCompile(`(?i)\b(rechnung|facture|fattura|factura|faktura|factuur|datum|fecha|montant|betrag|importe|totale|VAT|ABN)\b`)
+var europeanWords = pattern.MustCompile(`(?i)\b(rechnung|facture|fattura|factura|faktura|factuur|datum|fecha|montant|betrag|importe|totale|VAT|ABN)\b`)

@@ -30,7 +30,7 @@ func TestReadDateStaysNearTheMail(t *testing.T) {
 				lines = append(lines, page.Line{Cells: []string{c}})
 			}
 			got := ""
-			if d, ok := readDate(&message{received: received}, document{lines: lines}, lines); ok {
+			if d, ok := readDate(&message{received: received}, &document{lines: lines}, lines); ok {
 				got = d.day.Format("2006-01-02")
 			}
 			if got != tt.want {

@@ -1,10 +1,11 @@
 package receiptmail
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 	"github.com/prosaas/receipts/proto"
 )
@@ -50,7 +51,7 @@ func gather(m *message, found []finding) *evidence {
 	e := &evidence{message: m, subject: m.subject, found: found}
 	var opening strings.Builder
 	size := 0
-	var told []document
+	var told []*document
 	if texts := m.texts(); len(texts) > 0 {
 		told = texts[:1]
 	}
@@ -79,30 +80,30 @@ func gather(m *message, found []finding) *evidence {
 }
 
 var (
-	receiptSubject = regexp.MustCompile(`(?i)\b(e-?receipts?|receipts?|invoices?|tax invoice|order (confirm|#|no|number|receipt|summary|received|placed)|(your|new) (order|purchase|donation)\b|purchase (confirm|receipt)|payment (confirm|receipt|received|successful|processed|approved|to)|you (paid|sent|made a payment)|thank(s| you) for (your )?(order|purchase|payment|shopping|booking|donation)|ordered:|order of|booking (is )?confirm|booking confirm|reservation (is )?confirm|trip confirm|e-?ticket|billing statement|your bill|charged|refund(ed)?|credit note|renewal receipt|rechnung|quittung|bestellbestätigung|bestellung|bestellt|bestelling|beställning|orderbevestiging|orderbekräftelse|bestilling|facture|reçu|commande|ricevuta|fattura|ordine|factura|recibo|pedido|faktura|rachunek|paragon|kvitto|kvittering|factuur|(received|sent) (you )?a payment|(subscription|membership|plan|policy|domain)s?( has been| was| is)? renewed|(trip|travel|flight|stay|rental|tickets?|reservation|ride)( is| has been)? (confirmed|booked)|authori[sz]ed a payment|issued (you )?.{0,20}refund|(payment|charge|transaction) (of|notification|notice)|(received|posted) your payment|you made a purchase|your .{0,30}(purchase|payment|transaction|pledge|folio))\b|ご注文|領収|請求書`)
-	hebrewReceipt  = regexp.MustCompile(`קבלה|קבלת תשלום|חשבונית|אישור (תשלום|הזמנה|עסקה|רכישה|קנייה|תרומה)|תשלום (התקבל|בוצע|אושר)|התשלום (התקבל|בוצע|אושר)|הזמנה (אושרה|התקבלה|מאושרת)|ההזמנה (שלך )?(אושרה|התקבלה)|הזמנתך|תודה על (ה)?(הזמנה|הזמנתך|רכישה|רכישתך|קנייה|קנייתך|תשלום|תרומה)|פירוט (חיוב|עסקה)|החשבון (שלך|החודשי)|עסקה מאושרת|חויב|חיוב|זיכוי|תרומתך|קיבלת (תשלום|העברה)|העברת .{0,20}(ש"ח|₪)|העברה (בוצעה|הושלמה|אושרה)|בוצעה (עסקה|העברה|רכישה)|עסקה (בוצעה|בכרטיס)|תשלום .{0,40}(התקבל|בוצע|אושר|נקלט)|הזמנה .{0,20}(אושרה|התקבלה)|רכישת |חשבון .{0,20}(לחודש|לתקופה)|(ה)?חשבון (ה)?(חודשי|דו-חודשי)|לחודש \d{1,2}/\d{4}.*חשבון`)
-	receiptBody    = regexp.MustCompile(`(?i)\b(thank(s| you) for (your )?(order|purchase|payment|shopping|booking|donation|riding|recent (purchase|transaction|order))|order (is |has been )?confirmed|payment (received|confirmed|successful|was successful|method)|(has been|was|been) (charged|paid)|we('ve| have)? charged|you('ve| have)? (paid|sent|authori[sz]ed|submitted) (a |an )?(payment|order|[^a-z]{0,3}\d)|(this|email|serves?|your|official|full) .{0,30}receipt|receipt (number|no|#|id)|invoice (number|no|#|id|date)|order (number|no|#|id|total|summary)|payment summary|amount (paid|charged)|billed to|proof of (your )?(payment|transaction|purchase))|חשבונית מס|קבלה (מס|מספר)|אישור תשלום|תודה על (ה)?(רכישה|הזמנה|קנייה|תשלום|רכישתך|הזמנתך|תרומתך)|שולם ב|התקבל תשלום|התשלום התקבל|עוסק מורשה|חויב|מספר (ה)?הזמנה|מועד (אחרון לתשלום|החיוב)|bestellnummer|rechnungs(nummer|datum)|ihre bestellung|vielen dank für (ihre|deine|den)|numéro de (commande|facture)|merci pour votre (commande|achat)|numero (d'|di )?(ordine|fattura)|número de (pedido|factura)|gracias por (tu|su) (compra|pedido)|numer (zamówienia|faktury)|dziękujemy za (zakup|zamówienie)|注文番号|領収書|bedankt voor (je|uw) (bestelling|aankoop)|tack för (ditt|din) (köp|beställning|order)|takk for|tak for din|ご注文ありがとう|děkujeme za|grazie per (il tuo|l'|aver)|rechnung (nr|#|vom|von)|handelsrechnung|facture (n°|[a-z]{0,4}-?\d)`)
-	shipping       = regexp.MustCompile(`(?i)\b(shipped|dispatched|despatched|delivered|delivery (update|attempt|is coming|notice|scheduled|today|exception|notification)|out for delivery|on (its|the|their) way|in transit|tracking|track your|arriving|expected delivery|estimated delivery|(package|parcel|shipment)s?\b|pick ?up|ready for (collection|pickup)|spedit[oa]|in consegna|versandt|versendet|unterwegs|zugestellt|expédiée?|livraison|en camino|enviado|bezorgd|onderweg|skickats|på väg|verzonden|geleverd|consegnato|spedito|livrée?|entregado|levererat|zugestellt|dostarczono|wysłano|leveret|afsendt|toimitettu|kézbesítve|doručen\w*)|paczk|przesyłk|doręcz|wysłan|נשלחה|נשלח אליך|יצא(ה)? לדרך|בדרך אלי|נמסר|חבילה|המשלוח|מעקב|לאיסוף`)
-	promotion      = regexp.MustCompile(`(?i)\d+ ?% (off|discount|הנחה)|\b(sale|deals?|offers?|save (up to|\d|[$€£₪])|discount|coupon|promo|free shipping|newsletter|black friday|cyber monday|last chance|don't miss|new arrivals|limited time|shop now|exclusive|win|giveaway|weekly|digest|webinar|tips|trends|introducing|news|how to|beware|scams?|fraud)\b|מבצע|הנחה|הנחות|קופון|הטבה|הטבות|ניוזלטר|עדכון שבועי|בלעדי|הזדמנות|רק היום|אל תפספס|חדש!|מתנה|במחיר|סייל`)
-	notYet         = regexp.MustCompile(`(?i)\bnot an? (payment |final |official )?receipt\b|(left|still) in your (cart|basket)|abandoned (cart|checkout)|complete your (order|purchase|booking)|items? in your (cart|basket)|forgot something in|quote\b.*(valid|expires)|\b(price )?(quotation|estimate|proposal|pro ?forma)\b|הצעת מחיר|העגלה שלך|שכחת משהו|אינו קבלה|אינה קבלה`)
-	failedPayment  = regexp.MustCompile(`(?i)payment (was )?(failed|declined|unsuccessful|did not go through|could not be processed|problem)|(card|payment) (was |has been )?(declined|expired|expiring)|update your (payment|billing|card)|unable to (charge|process)|(order|booking|reservation|subscription)\b.{0,40}\bcancell?ed|could(n.t| not) (process|charge|complete|collect|take)\b.{0,30}payment|payment .{0,20}(failed|declined)|התשלום (נכשל|נדחה)|החיוב נכשל|כרטיס האשראי (פג|נדחה)|עדכן אמצעי תשלום|עדכון אמצעי תשלום|הזמנה בוטלה|ההזמנה בוטלה`)
-	declined       = regexp.MustCompile(`(?i)(payment|charge|card)\b.{0,40}\b(was|has been|got) (declined|rejected)|you (have not been|were not|won't be) charged|(could(n.t| not)|unable to|cannot|can.t) (approve|issue|process|grant)\b.{0,40}refund|refund\b.{0,20}\b(was|has been|is) (denied|declined|rejected)|הבקשה להחזר נדחתה|לא הצלחנו לחייב|לא בוצע חיוב`)
-	toCome         = regexp.MustCompile(`(?i)\b(renews? (soon|on|in)|will (be )?(auto-?)?(renew|charge)|(upcoming|next) (renewal|charge|payment|invoice|bill)|renewal (notice|reminder)|trial (ends|is ending|will end)|about to (renew|expire))|יתחדש|חידוש (קרוב|מתקרב)|לקראת חידוש`)
-	salary         = regexp.MustCompile(`(?i)\b(pay ?slip|pay ?stub|payroll|salary)\b|תלוש|משכורת|שכר עבודה`)
-	account        = regexp.MustCompile(`(?i)\b(password|verify your|verification code|security alert|sign-?in|login|log-in|2fa|one-time code|confirm your (email|account)|welcome to|terms of service|privacy policy update|activate your)\b|סיסמה|סיסמא|קוד אימות|התחברות|אימות חשבון|ברוכים הבאים|ברוך הבא`)
-	reminder       = regexp.MustCompile(`(?i)\b(reminder|upcoming|appointment|scheduled for|invitation|calendar|survey|feedback|review your|rate your|how (was|did)|check-?in (is )?(now )?open|get ready|itinerary change|schedule change|price (alert|drop)|statement is (ready|available)|application|job|interview|meeting)\b|תזכורת|תור |פגישה|סקר|משוב|דרג|חוות דעת|הזמנה ל(אירוע|כנס|וובינר|חתונה)`)
-	billingSender  = regexp.MustCompile(`(?i)receipts?|invoices?|billing|payments?|orders?|auto-confirm|bookings?|reservations?|חשבוניות|קבלות`)
-	documentFile   = regexp.MustCompile(`(?i)invoice|receipt|bill|rechnung|facture|fattura|factura|faktura|חשבונית|קבלה|חשבון|זיכוי|(^|[^a-z])(inv|rcpt)[-_ ]?\d`)
+	receiptSubject = pattern.MustCompile(`(?i)\b(e-?receipts?|receipts?|invoices?|tax invoice|order (confirm|#|no|number|receipt|summary|received|placed)|(your|new) (order|purchase|donation)\b|purchase (confirm|receipt)|payment (confirm|receipt|received|successful|processed|approved|to)|you (paid|sent|made a payment)|thank(s| you) for (your )?(order|purchase|payment|shopping|booking|donation)|ordered:|order of|booking (is )?confirm|booking confirm|reservation (is )?confirm|trip confirm|e-?ticket|billing statement|your bill|charged|refund(ed)?|credit note|renewal receipt|rechnung|quittung|bestellbestätigung|bestellung|bestellt|bestelling|beställning|orderbevestiging|orderbekräftelse|bestilling|facture|reçu|commande|ricevuta|fattura|ordine|factura|recibo|pedido|faktura|rachunek|paragon|kvitto|kvittering|factuur|(received|sent) (you )?a payment|(subscription|membership|plan|policy|domain)s?( has been| was| is)? renewed|(trip|travel|flight|stay|rental|tickets?|reservation|ride)( is| has been)? (confirmed|booked)|authori[sz]ed a payment|issued (you )?.{0,20}refund|(payment|charge|transaction) (of|notification|notice)|(received|posted) your payment|you made a purchase|your .{0,30}(purchase|payment|transaction|pledge|folio))\b|ご注文|領収|請求書`)
+	hebrewReceipt  = pattern.MustCompile(`קבלה|קבלת תשלום|חשבונית|אישור (תשלום|הזמנה|עסקה|רכישה|קנייה|תרומה)|תשלום (התקבל|בוצע|אושר)|התשלום (התקבל|בוצע|אושר)|הזמנה (אושרה|התקבלה|מאושרת)|ההזמנה (שלך )?(אושרה|התקבלה)|הזמנתך|תודה על (ה)?(הזמנה|הזמנתך|רכישה|רכישתך|קנייה|קנייתך|תשלום|תרומה)|פירוט (חיוב|עסקה)|החשבון (שלך|החודשי)|עסקה מאושרת|חויב|חיוב|זיכוי|תרומתך|קיבלת (תשלום|העברה)|העברת .{0,20}(ש"ח|₪)|העברה (בוצעה|הושלמה|אושרה)|בוצעה (עסקה|העברה|רכישה)|עסקה (בוצעה|בכרטיס)|תשלום .{0,40}(התקבל|בוצע|אושר|נקלט)|הזמנה .{0,20}(אושרה|התקבלה)|רכישת |חשבון .{0,20}(לחודש|לתקופה)|(ה)?חשבון (ה)?(חודשי|דו-חודשי)|לחודש \d{1,2}/\d{4}.*חשבון`)
+	receiptBody    = pattern.MustCompile(`(?i)\b(thank(s| you) for (your )?(order|purchase|payment|shopping|booking|donation|riding|recent (purchase|transaction|order))|order (is |has been )?confirmed|payment (received|confirmed|successful|was successful|method)|(has been|was|been) (charged|paid)|we('ve| have)? charged|you('ve| have)? (paid|sent|authori[sz]ed|submitted) (a |an )?(payment|order|[^a-z]{0,3}\d)|(this|email|serves?|your|official|full) .{0,30}receipt|receipt (number|no|#|id)|invoice (number|no|#|id|date)|order (number|no|#|id|total|summary)|payment summary|amount (paid|charged)|billed to|proof of (your )?(payment|transaction|purchase))|חשבונית מס|קבלה (מס|מספר)|אישור תשלום|תודה על (ה)?(רכישה|הזמנה|קנייה|תשלום|רכישתך|הזמנתך|תרומתך)|שולם ב|התקבל תשלום|התשלום התקבל|עוסק מורשה|חויב|מספר (ה)?הזמנה|מועד (אחרון לתשלום|החיוב)|bestellnummer|rechnungs(nummer|datum)|ihre bestellung|vielen dank für (ihre|deine|den)|numéro de (commande|facture)|merci pour votre (commande|achat)|numero (d'|di )?(ordine|fattura)|número de (pedido|factura)|gracias por (tu|su) (compra|pedido)|numer (zamówienia|faktury)|dziękujemy za (zakup|zamówienie)|注文番号|領収書|bedankt voor (je|uw) (bestelling|aankoop)|tack för (ditt|din) (köp|beställning|order)|takk for|tak for din|ご注文ありがとう|děkujeme za|grazie per (il tuo|l'|aver)|rechnung (nr|#|vom|von)|handelsrechnung|facture (n°|[a-z]{0,4}-?\d)`)
+	shipping       = pattern.MustCompile(`(?i)\b(shipped|dispatched|despatched|delivered|delivery (update|attempt|is coming|notice|scheduled|today|exception|notification)|out for delivery|on (its|the|their) way|in transit|tracking|track your|arriving|expected delivery|estimated delivery|(package|parcel|shipment)s?\b|pick ?up|ready for (collection|pickup)|spedit[oa]|in consegna|versandt|versendet|unterwegs|zugestellt|expédiée?|livraison|en camino|enviado|bezorgd|onderweg|skickats|på väg|verzonden|geleverd|consegnato|spedito|livrée?|entregado|levererat|zugestellt|dostarczono|wysłano|leveret|afsendt|toimitettu|kézbesítve|doručen\w*)|paczk|przesyłk|doręcz|wysłan|נשלחה|נשלח אליך|יצא(ה)? לדרך|בדרך אלי|נמסר|חבילה|המשלוח|מעקב|לאיסוף`)
+	promotion      = pattern.MustCompile(`(?i)\d+ ?% (off|discount|הנחה)|\b(sale|deals?|offers?|save (up to|\d|[$€£₪])|discount|coupon|promo|free shipping|newsletter|black friday|cyber monday|last chance|don't miss|new arrivals|limited time|shop now|exclusive|win|giveaway|weekly|digest|webinar|tips|trends|introducing|news|how to|beware|scams?|fraud)\b|מבצע|הנחה|הנחות|קופון|הטבה|הטבות|ניוזלטר|עדכון שבועי|בלעדי|הזדמנות|רק היום|אל תפספס|חדש!|מתנה|במחיר|סייל`)
+	notYet         = pattern.MustCompile(`(?i)\bnot an? (payment |final |official )?receipt\b|(left|still) in your (cart|basket)|abandoned (cart|checkout)|complete your (order|purchase|booking)|items? in your (cart|basket)|forgot something in|quote\b.*(valid|expires)|\b(price )?(quotation|estimate|proposal|pro ?forma)\b|הצעת מחיר|העגלה שלך|שכחת משהו|אינו קבלה|אינה קבלה`)
+	failedPayment  = pattern.MustCompile(`(?i)payment (was )?(failed|declined|unsuccessful|did not go through|could not be processed|problem)|(card|payment) (was |has been )?(declined|expired|expiring)|update your (payment|billing|card)|unable to (charge|process)|(order|booking|reservation|subscription)\b.{0,40}\bcancell?ed|could(n.t| not) (process|charge|complete|collect|take)\b.{0,30}payment|payment .{0,20}(failed|declined)|התשלום (נכשל|נדחה)|החיוב נכשל|כרטיס האשראי (פג|נדחה)|עדכן אמצעי תשלום|עדכון אמצעי תשלום|הזמנה בוטלה|ההזמנה בוטלה`)
+	declined       = pattern.MustCompile(`(?i)(payment|charge|card)\b.{0,40}\b(was|has been|got) (declined|rejected)|you (have not been|were not|won't be) charged|(could(n.t| not)|unable to|cannot|can.t) (approve|issue|process|grant)\b.{0,40}refund|refund\b.{0,20}\b(was|has been|is) (denied|declined|rejected)|הבקשה להחזר נדחתה|לא הצלחנו לחייב|לא בוצע חיוב`)
+	toCome         = pattern.MustCompile(`(?i)\b(renews? (soon|on|in)|will (be )?(auto-?)?(renew|charge)|(upcoming|next) (renewal|charge|payment|invoice|bill)|renewal (notice|reminder)|trial (ends|is ending|will end)|about to (renew|expire))|יתחדש|חידוש (קרוב|מתקרב)|לקראת חידוש`)
+	salary         = pattern.MustCompile(`(?i)\b(pay ?slip|pay ?stub|payroll|salary)\b|תלוש|משכורת|שכר עבודה`)
+	account        = pattern.MustCompile(`(?i)\b(password|verify your|verification code|security alert|sign-?in|login|log-in|2fa|one-time code|confirm your (email|account)|welcome to|terms of service|privacy policy update|activate your)\b|סיסמה|סיסמא|קוד אימות|התחברות|אימות חשבון|ברוכים הבאים|ברוך הבא`)
+	reminder       = pattern.MustCompile(`(?i)\b(reminder|upcoming|appointment|scheduled for|invitation|calendar|survey|feedback|review your|rate your|how (was|did)|check-?in (is )?(now )?open|get ready|itinerary change|schedule change|price (alert|drop)|statement is (ready|available)|application|job|interview|meeting)\b|תזכורת|תור |פגישה|סקר|משוב|דרג|חוות דעת|הזמנה ל(אירוע|כנס|וובינר|חתונה)`)
+	billingSender  = pattern.MustCompile(`(?i)receipts?|invoices?|billing|payments?|orders?|auto-confirm|bookings?|reservations?|חשבוניות|קבלות`)
+	documentFile   = pattern.MustCompile(`(?i)invoice|receipt|bill|rechnung|facture|fattura|factura|faktura|חשבונית|קבלה|חשבון|זיכוי|(^|[^a-z])(inv|rcpt)[-_ ]?\d`)
 )
 
-func inSubject(p ...*regexp.Regexp) func(*evidence) bool {
+func inSubject(p ...*pattern.Pattern) func(*evidence) bool {
 	return func(e *evidence) bool {
-		return slices.ContainsFunc(p, func(p *regexp.Regexp) bool { return p.MatchString(e.subject) })
+		return slices.ContainsFunc(p, func(p *pattern.Pattern) bool { return p.MatchString(e.subject) })
 	}
 }
 
-func topRole(e *evidence) role {
-	top := roleNone
+func topRole(e *evidence) label.Role {
+	top := label.None
 	for _, f := range e.found {
 		if f.field == fieldTotal && !strings.HasPrefix(f.value, "0.00") {
 			top = max(top, f.role)
@@ -118,15 +119,15 @@ func hasField(e *evidence, fields ...field) bool {
 // signs lists what speaks for a receipt, then what speaks against.
 var signs = []sign{
 	{"structured_invoice", 9, func(e *evidence) bool { return len(e.message.invoices) > 0 }},
-	{"amount_charged", 4, func(e *evidence) bool { return topRole(e) >= roleCharged && hasField(e, fieldCurrency) }},
+	{"amount_charged", 4, func(e *evidence) bool { return topRole(e) >= label.Charged && hasField(e, fieldCurrency) }},
 	{"total", 3, func(e *evidence) bool {
 		r := topRole(e)
-		return (r == roleTotal || r == roleGrand) && hasField(e, fieldCurrency)
+		return (r == label.Total || r == label.Grand) && hasField(e, fieldCurrency)
 	}},
-	{"bare_total", 1, func(e *evidence) bool { return topRole(e) != roleNone && !hasField(e, fieldCurrency) }},
+	{"bare_total", 1, func(e *evidence) bool { return topRole(e) != label.None && !hasField(e, fieldCurrency) }},
 	{"amount_due", 2, func(e *evidence) bool {
 		r := topRole(e)
-		return (r == roleDue || r == roleWeak) && hasField(e, fieldCurrency)
+		return (r == label.Due || r == label.Weak) && hasField(e, fieldCurrency)
 	}},
 	{"subject", 4, func(e *evidence) bool {
 		return !aboutShipping(e) && (receiptSubject.MatchString(e.heading) || hebrewReceipt.MatchString(e.heading))
@@ -134,7 +135,7 @@ var signs = []sign{
 	{"words", 2, func(e *evidence) bool { return slices.ContainsFunc(e.all, receiptBody.MatchString) }},
 	{"sender", 1, func(e *evidence) bool {
 		local, _, _ := strings.Cut(e.message.from.address, "@")
-		return billingSender.MatchString(local) || billingSender.MatchString(e.message.from.name) || platforms[registeredDomain(e.message.from.domain)] && topRole(e) >= roleCharged
+		return billingSender.MatchString(local) || billingSender.MatchString(e.message.from.name) || platforms[registeredDomain(e.message.from.domain)] && topRole(e) >= label.Charged
 	}},
 	{"number", 1, func(e *evidence) bool { return hasField(e, fieldNumber, fieldOrderID) }},
 	{"tax", 1, func(e *evidence) bool { return hasField(e, fieldTax, fieldTaxID) }},
@@ -146,15 +147,16 @@ var signs = []sign{
 		return e.subject == "" && len(e.all) == 0 && slices.ContainsFunc(e.message.files, isDocument)
 	}},
 	{"pdf_attached", 1, func(e *evidence) bool { return slices.ContainsFunc(e.message.files, isDocument) }},
+	{"winmail_attached", 1, func(e *evidence) bool { return slices.ContainsFunc(e.message.files, isWinmail) }},
 
 	{"sender_says_not", -9, func(e *evidence) bool {
 		return matchesAny(e.rule.notReceipt, e.subject)
 	}},
 	{"not_a_receipt", -6, func(e *evidence) bool { return notYet.MatchString(e.subject) || notYet.MatchString(e.body) }},
 	{"shipping", -7, aboutShipping},
-	{"shipping_words", -2, func(e *evidence) bool { return shipping.MatchString(e.body) && topRole(e) < roleTotal }},
+	{"shipping_words", -2, func(e *evidence) bool { return shipping.MatchString(e.body) && topRole(e) < label.Total }},
 	{"failed_payment", -6, func(e *evidence) bool { // what was refunded is a credit note
-		return topRole(e) < roleRefunded && failedPayment.MatchString(e.subject)
+		return topRole(e) < label.Refunded && failedPayment.MatchString(e.subject)
 	}},
 	{"declined", -5, func(e *evidence) bool { return declined.MatchString(e.body) }},
 	{"to_come", -5, inSubject(toCome)},
@@ -165,14 +167,14 @@ var signs = []sign{
 	{"reminder", -4, inSubject(reminder)},
 	{"promotion", -4, func(e *evidence) bool { return promotion.MatchString(e.subject) }},
 	{"bulk", -2, func(e *evidence) bool {
-		return e.message.bulk && topRole(e) < roleCharged && !hasField(e, fieldNumber, fieldOrderID)
+		return e.message.bulk && topRole(e) < label.Charged && !hasField(e, fieldNumber, fieldOrderID)
 	}},
 	{"no_amount", -2, func(e *evidence) bool {
-		return topRole(e) == roleNone && !slices.ContainsFunc(e.message.files, isDocument)
+		return topRole(e) == label.None && !slices.ContainsFunc(e.message.files, isDocument) && !slices.ContainsFunc(e.message.files, isWinmail)
 	}},
 }
 
-var documentTitle = regexp.MustCompile(`(?i)^(?:original |copy |tax |sales |vat |retail |commercial )*(?:e?-?invoice|receipt|credit note|credit memo|rechnung|quittung|gutschrift|facture|avoir|reçu|fattura|ricevuta|factura|recibo|faktura|paragon|factuur|kvitto|חשבונית|קבלה|חשבון עסקה)\b|^(?:מקור |העתק )?(?:חשבונית|קבלה|חשבון עסקה)`)
+var documentTitle = pattern.MustCompile(`(?i)^(?:original |copy |tax |sales |vat |retail |commercial )*(?:e?-?invoice|receipt|credit note|credit memo|rechnung|quittung|gutschrift|facture|avoir|reçu|fattura|ricevuta|factura|recibo|faktura|paragon|factuur|kvitto|חשבונית|קבלה|חשבון עסקה)\b|^(?:מקור |העתק )?(?:חשבונית|קבלה|חשבון עסקה)`)
 
 // titledDocument tells whether a PDF, or a text that is all there is, calls
 // itself an invoice or a receipt.
@@ -182,7 +184,7 @@ func titledDocument(m *message) bool {
 			continue
 		}
 		for _, l := range doc.lines[:min(openingLines, len(doc.lines))] {
-			if slices.ContainsFunc(l.Cells, func(c string) bool { return len([]rune(c)) <= maxLabel && documentTitle.MatchString(c) }) {
+			if slices.ContainsFunc(l.Cells, func(c string) bool { return label.Fits(c) && documentTitle.MatchString(c) }) {
 				return true
 			}
 		}
@@ -199,14 +201,12 @@ func aboutShipping(e *evidence) bool {
 	if hasField(e, fieldSubtotal) && slices.ContainsFunc(e.all, foodDelivery.MatchString) {
 		return false // food comes with its bill
 	}
-	return topRole(e) < roleCharged || !statesReceipt.MatchString(e.body)
+	return topRole(e) < label.Charged || !statesReceipt.MatchString(e.body)
 }
 
-var foodDelivery = regexp.MustCompile(`(?i)^(?:driver |dasher |courier |delivery )?(?:tip|gratuity)\b|^(?:טיפ|תשר)`)
+var foodDelivery = pattern.MustCompile(`(?i)^(?:driver |dasher |courier |delivery )?(?:tip|gratuity)\b|^(?:טיפ|תשר)`)
 
-var statesReceipt = regexp.MustCompile(`(?i)\b(receipts?|invoices?)\b|קבלה|חשבונית`)
-
-func isDocument(f file) bool { return f.MediaType == mediaPDF }
+var statesReceipt = pattern.MustCompile(`(?i)\b(receipts?|invoices?)\b|קבלה|חשבונית`)
 
 // decide weighs what is known of a message.
 func decide(m *message, rule senderRule, found []finding) Decision {
@@ -225,16 +225,16 @@ func decide(m *message, rule senderRule, found []finding) Decision {
 
 // typeRules tell what kind of document a text says it is, longest names first.
 var typeRules = []struct {
-	pattern *regexp.Regexp
+	pattern *pattern.Pattern
 	kind    proto.ReceiptType
 }{
-	{regexp.MustCompile(`(?i)credit (note|memo)|\brefund|חשבונית (מס )?זיכוי|הודעת זיכוי|זיכוי|החזר כספי|gutschrift|avoir\b|nota di credito|nota de crédito`), proto.TypeCreditNote},
-	{regexp.MustCompile(`(?i)חשבונית(?: מס)?\s?[/-]?\s?קבלה|invoice[\s/-]*receipt|receipt[\s/-]*invoice`), proto.TypeInvoiceReceipt},
-	{regexp.MustCompile(`(?i)\b(account|billing|monthly|card) statement|statement of account|דף (חשבון|פירוט)|פירוט חיובים`), proto.TypeStatement},
-	{regexp.MustCompile(`(?i)\b(tax )?invoice\b|חשבונית|חשבון עסקה|\brechnung|\bfactur[ea]\b|\bfattura\b|\bfaktura\b|\bfactuur\b`), proto.TypeInvoice},
-	{regexp.MustCompile(`(?i)\be?-?receipt\b|קבלה|\bquittung|\breçu\b|\bricevuta\b|\brecibo\b`), proto.TypeReceipt},
-	{regexp.MustCompile(`(?i)\b(order|booking|reservation|ordered|trip|itinerary)\b|הזמנה|הזמנתך|\bbestell|\bcommande\b|\bordine\b|\bpedido\b|zamówieni`), proto.TypeOrder},
-	{regexp.MustCompile(`(?i)\b(payment|paid|charge|charged|transaction)\b|תשלום|חיוב|עסקה`), proto.TypePayment},
+	{pattern.MustCompile(`(?i)credit (note|memo)|\brefund|חשבונית (מס )?זיכוי|הודעת זיכוי|זיכוי|החזר כספי|gutschrift|avoir\b|nota di credito|nota de crédito`), proto.TypeCreditNote},
+	{pattern.MustCompile(`(?i)חשבונית(?: מס)?\s?[/-]?\s?קבלה|invoice[\s/-]*receipt|receipt[\s/-]*invoice`), proto.TypeInvoiceReceipt},
+	{pattern.MustCompile(`(?i)\b(account|billing|monthly|card) statement|statement of account|דף (חשבון|פירוט)|פירוט חיובים`), proto.TypeStatement},
+	{pattern.MustCompile(`(?i)\b(tax )?invoice\b|חשבונית|חשבון עסקה|\brechnung|\bfactur[ea]\b|\bfattura\b|\bfaktura\b|\bfactuur\b`), proto.TypeInvoice},
+	{pattern.MustCompile(`(?i)\be?-?receipt\b|קבלה|\bquittung|\breçu\b|\bricevuta\b|\brecibo\b`), proto.TypeReceipt},
+	{pattern.MustCompile(`(?i)\b(order|booking|reservation|ordered|trip|itinerary)\b|הזמנה|הזמנתך|\bbestell|\bcommande\b|\bordine\b|\bpedido\b|zamówieni`), proto.TypeOrder},
+	{pattern.MustCompile(`(?i)\b(payment|paid|charge|charged|transaction)\b|תשלום|חיוב|עסקה`), proto.TypePayment},
 }
 
 // typeOf reads the kind from the subject, or else from the opening lines.
@@ -243,10 +243,9 @@ func typeOf(m *message, refunded bool) proto.ReceiptType {
 		return proto.TypeCreditNote
 	}
 	texts := []string{m.subject}
-	if doc, ok := m.main(); ok {
-		for _, l := range doc.lines[:min(openingLines, len(doc.lines))] {
-			texts = append(texts, l.Text())
-		}
+	lines := m.main().lines
+	for _, l := range lines[:min(openingLines, len(lines))] {
+		texts = append(texts, l.Text())
 	}
 	for _, t := range texts {
 		for _, r := range typeRules {

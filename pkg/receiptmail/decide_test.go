@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
 	"github.com/prosaas/receipts/proto"
 )
@@ -32,7 +33,7 @@ func TestDecide(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m := &message{subject: tt.subject, docs: []document{{kind: "text", origin: originBody, lines: page.Text(tt.text)}}}
+			m := &message{subject: tt.subject, docs: []*document{{kind: "text", origin: originBody, lines: page.Text(tt.text)}}}
 			if tt.file != "" {
 				m.files = []file{{Attachment: proto.Attachment{N: 1, Name: tt.file, MediaType: tt.fileType}}}
 			}
@@ -97,8 +98,8 @@ func TestChooseTotal(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			doc := document{lines: page.Text(tt.text)}
-			got, conflict, ok := chooseTotal(readLabelled(doc.lines, currenciesOf(&message{}, doc)))
+			doc := &document{lines: page.Text(tt.text)}
+			got, conflict, ok := chooseTotal(readLabelled(doc, currenciesOf(&message{}, doc)))
 			if !ok || got.amount.Value.String() != tt.want || conflict != tt.conflict {
 				t.Errorf("chose %s (%t), conflict %t; want %s, %t", got.amount.Value, ok, conflict, tt.want, tt.conflict)
 			}
@@ -129,9 +130,9 @@ func TestCurrencies(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			doc := document{lines: page.Text(tt.text)}
-			readings := readLabelled(doc.lines, currenciesOf(&message{}, doc))
-			i := slices.IndexFunc(readings, func(r reading) bool { return r.role == roleTotal })
+			doc := &document{lines: page.Text(tt.text)}
+			readings := readLabelled(doc, currenciesOf(&message{}, doc))
+			i := slices.IndexFunc(readings, func(r reading) bool { return r.role == label.Total })
 			if i < 0 {
 				t.Fatalf("no total in %+v", readings)
 			}

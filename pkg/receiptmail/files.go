@@ -6,10 +6,12 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/shopspring/decimal"
 
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/einvoice"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/pdf"
@@ -59,6 +61,11 @@ func (r *Reader) readFiles(ctx context.Context, m *message) error {
 	return nil
 }
 
+func isDocument(f file) bool { return f.MediaType == mediaPDF }
+
+// isWinmail: such a file may hold a document, but it is not read.
+func isWinmail(f file) bool { return f.MediaType == mediaTNEF }
+
 func isXML(f file) bool {
 	return strings.HasSuffix(f.MediaType, "/xml") || strings.HasSuffix(f.MediaType, "+xml") || strings.HasSuffix(strings.ToLower(f.Name), ".xml") ||
 		bytes.HasPrefix(bytes.TrimLeft(f.content[:min(len(f.content), 64)], "\xef\xbb\xbf \r\n\t"), []byte("<?xml"))
@@ -66,7 +73,7 @@ func isXML(f file) bool {
 
 // addPDF takes a PDF's text, and the structured invoice embedded in it.
 func (m *message) addPDF(f *file, read pdf.Document) {
-	doc := document{kind: kindPDF, origin: f.sha256}
+	doc := &document{kind: kindPDF, origin: f.sha256}
 	for _, l := range read.Lines {
 		var of page.Line
 		for _, c := range l {
@@ -128,7 +135,7 @@ func (stated) read(m *message) []finding {
 		}
 		found := func(name field, value string) {
 			if value = script.Clip(script.Normalise(value), maxFieldText); value != "" {
-				all = append(all, finding{origin: inv.origin, field: name, value: value, source: inv.source, confidence: sureStatedInvoice, text: script.Clip(inv.Format+" "+string(name)+" "+value, maxFieldText), role: roleCharged})
+				all = append(all, finding{origin: inv.origin, field: name, value: value, source: inv.source, confidence: sureStatedInvoice, text: script.Clip(inv.Format+" "+string(name)+" "+value, maxFieldText), role: label.Charged})
 			}
 		}
 		sign := func(name field, amount *decimal.Decimal) {
@@ -148,7 +155,7 @@ func (stated) read(m *message) []finding {
 			found(fieldCurrency, strings.ToUpper(inv.Currency))
 		}
 		if !inv.IssuedOn.IsZero() {
-			found(fieldIssuedOn, inv.IssuedOn.Format("2006-01-02"))
+			found(fieldIssuedOn, inv.IssuedOn.Format(time.DateOnly))
 		}
 		found(fieldNumber, inv.Number)
 		found(fieldOrderID, inv.OrderID)

@@ -1,24 +1,24 @@
 package receiptmail
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 )
 
 var (
-	forwardSubject = regexp.MustCompile(`(?i)^\s*(?:fwd?|wg|tr|rv|i|הועבר|העברה)\s*:\s*`)
-	forwardMark    = regexp.MustCompile(`(?i)^-{2,}\s*(?:forwarded message|original message|הודעה שהועברה|ההודעה המקורית|weitergeleitete nachricht|message transféré)|^begin forwarded message:`)
-	forwardFrom    = regexp.MustCompile(`(?i)^(?:from|מאת|von|de|da)\s?:\s*(.+)$`)
-	forwardTopic   = regexp.MustCompile(`(?i)^(?:subject|נושא|betreff|objet|asunto|oggetto)\s?:\s*(.+)$`)
+	forwardSubject = pattern.MustCompile(`(?i)^\s*(?:fwd?|wg|tr|rv|i|הועבר|העברה)\s*:\s*`)
+	forwardMark    = pattern.MustCompile(`(?i)^-{2,}\s*(?:forwarded message|original message|הודעה שהועברה|ההודעה המקורית|weitergeleitete nachricht|message transféré)|^begin forwarded message:`)
+	forwardFrom    = pattern.MustCompile(`(?i)^(?:from|מאת|von|de|da)\s?:\s*(.+)$`)
+	forwardTopic   = pattern.MustCompile(`(?i)^(?:subject|נושא|betreff|objet|asunto|oggetto)\s?:\s*(.+)$`)
 )
 
 const forwardHeader = 8 // lines in which a forwarded mail tells where it came from
 
 var (
-	replySubject = regexp.MustCompile(`(?i)^\s*(?:re|aw|sv|antw|השב|תגובה)\s*:`)
-	replyQuote   = regexp.MustCompile(`(?i)^on .{5,120} wrote:?$|^ב.{5,120} (?:כתב|כתבה|מאת).{0,80}:?$|^am .{5,120} schrieb.{0,80}:?$|^le .{5,120} a écrit ?:?$|^-{2,}\s*original message`)
+	replySubject = pattern.MustCompile(`(?i)^\s*(?:re|aw|sv|antw|השב|תגובה)\s*:`)
+	replyQuote   = pattern.MustCompile(`(?i)^on .{5,120} wrote:?$|^ב.{5,120} (?:כתב|כתבה|מאת).{0,80}:?$|^am .{5,120} schrieb.{0,80}:?$|^le .{5,120} a écrit ?:?$|^-{2,}\s*original message`)
 )
 
 // cutQuoted leaves out what a reply quotes: whoever answers an invoice sends none.
@@ -26,8 +26,7 @@ func (m *message) cutQuoted() {
 	if !replySubject.MatchString(m.subject) {
 		return
 	}
-	for i := range m.docs {
-		doc := &m.docs[i]
+	for _, doc := range m.docs {
 		for n, l := range doc.lines {
 			if replyQuote.MatchString(l.Text()) {
 				doc.lines = doc.lines[:n]
@@ -42,8 +41,7 @@ func (m *message) cutQuoted() {
 // is left out.
 func (m *message) readForwarded() {
 	marked := forwardSubject.MatchString(m.subject)
-	for i := range m.docs {
-		doc := &m.docs[i]
+	for _, doc := range m.docs {
 		for n, l := range doc.lines {
 			text := l.Text()
 			isMark := forwardMark.MatchString(text)

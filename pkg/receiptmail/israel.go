@@ -1,12 +1,13 @@
 package receiptmail
 
 import (
-	"regexp"
 	"time"
 
 	"github.com/shopspring/decimal"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 	"github.com/prosaas/receipts/proto"
 )
@@ -49,7 +50,7 @@ func isVAT(net, tax decimal.Decimal, on time.Time) bool {
 	return false
 }
 
-var allocationLabel = regexp.MustCompile(`(?:(?:מספר|מס'|מס\.?) (?:ה)?הקצאה(?: חשבונית)?|(?i:allocation (?:number|no\.?)))\s?[:#-]?\s*(\d{9,20})(?:\D|$)`)
+var allocationLabel = pattern.MustCompile(`(?:(?:מספר|מס'|מס\.?) (?:ה)?הקצאה(?: חשבונית)?|(?i:allocation (?:number|no\.?)))\s?[:#-]?\s*(\d{9,20})(?:\D|$)`)
 
 // readAllocation finds the number that the tax authority gave an invoice: it has
 // more than the nine digits that it is often cut down to.
@@ -57,7 +58,7 @@ func readAllocation(lines []page.Line) (number, text string, ok bool) {
 	for i, l := range lines {
 		t := script.Clip(l.Text(), maxSentence)
 		if i+1 < len(lines) && len(l.Cells) == 1 {
-			t += " " + script.Clip(lines[i+1].Text(), maxLabel) // the number may stand below its label
+			t += " " + script.Clip(lines[i+1].Text(), label.MaxLength) // the number may stand below its label
 		}
 		if m := allocationLabel.FindStringSubmatch(t); m != nil {
 			return m[1], l.Text(), true

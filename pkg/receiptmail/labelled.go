@@ -1,13 +1,14 @@
 package receiptmail
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/shopspring/decimal"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
@@ -20,15 +21,15 @@ type labelled struct{}
 func (labelled) read(m *message) []finding {
 	all := readVersions(m, m.texts())
 	if _, ok := surest(all, fieldTotal); !ok && m.subject != "" { // the subject alone may tell it
-		said := document{kind: "subject", origin: originBody, lines: []page.Line{{Cells: []string{m.subject}}}}
-		told := readVersions(m, []document{said})
+		said := &document{kind: "subject", origin: originBody, lines: []page.Line{{Cells: []string{m.subject}}}}
+		told := readVersions(m, []*document{said})
 		if _, ok := surest(told, fieldTotal); ok {
 			all = append(all, told...)
 		}
 	}
 	for _, doc := range m.docs {
 		if doc.kind == kindPDF {
-			all = append(all, readVersions(m, []document{doc})...)
+			all = append(all, readVersions(m, []*document{doc})...)
 		}
 	}
 	return all
@@ -36,9 +37,9 @@ func (labelled) read(m *message) []finding {
 
 // readVersions reads texts that say the same. Where none tells a total, the
 // first may still tell a number or a date.
-func readVersions(m *message, docs []document) []finding {
+func readVersions(m *message, docs []*document) []finding {
 	var best []finding
-	top := roleNone
+	top := label.None
 	for i, doc := range docs {
 		readings := m.readingsOf(doc)
 		total, conflict, ok := chooseTotal(readings)
@@ -52,7 +53,7 @@ func readVersions(m *message, docs []document) []finding {
 		for n, p := range purchasesOf(m, doc, readings, total, conflict) {
 			best = append(best, p.findings(m, doc, n)...)
 		}
-		if top >= roleTotal {
+		if top >= label.Total {
 			break
 		}
 	}
@@ -61,7 +62,7 @@ func readVersions(m *message, docs []document) []finding {
 
 // reading is one amount with what its label says.
 type reading struct {
-	role       role
+	role       label.Role
 	amount     money.Amount
 	label      string
 	text       string // as read, for the record
@@ -85,31 +86,22 @@ const (
 )
 
 // readingsOf reads a document's amounts once, however many strategies ask.
-func (m *message) readingsOf(doc document) []reading {
-	if len(doc.lines) == 0 {
-		return nil
+func (m *message) readingsOf(doc *document) []reading {
+	if doc.readings == nil {
+		doc.readings = readLabelled(doc, currenciesOf(m, doc))
 	}
-	first := &doc.lines[0]
-	found, ok := m.readings[first]
-	if !ok {
-		found = readLabelled(doc.lines, currenciesOf(m, doc))
-		if m.readings == nil {
-			m.readings = map[*page.Line][]reading{}
-		}
-		m.readings[first] = found
-	}
-	return found
+	return doc.readings
 }
 
-func readLabelled(lines []page.Line, in *currencies) []reading {
-	var found []reading
-	looked := 0
+func readLabelled(doc *document, in *currencies) []reading {
+	lines, all := doc.lines, doc.scan()
+	found := []reading{}
 	for i, l := range lines {
 		for j, cell := range l.Cells {
-			if len(found) >= maxReadings || looked >= money.MaxNumbers {
+			if len(found) >= maxReadings {
 				return found
 			}
-			amounts := money.Scan(cell, &looked)
+			amounts := all[i][j]
 			from, paid := 0, 0 // where the text before this number begins, and before this amount
 			for k, a := range amounts {
 				if !script.HasLetter(cell[from:a.Start]) && paid < from && script.HasLetter(cell[paid:a.Start]) {
@@ -124,7 +116,7 @@ func readLabelled(lines []page.Line, in *currencies) []reading {
 				}
 				r.line, r.amount = i, a
 				if conditional.MatchString(script.Leading(cell[a.End:], maxSentence)) {
-					r.role = roleOther // "a refund of $5.00 will be issued once we have the parcel"
+					r.role = label.Other // "a refund of $5.00 will be issued once we have the parcel"
 				}
 				if a.Currency == "" && !a.Decimals && !plainNumberCounts(r, l) {
 					continue
@@ -146,14 +138,14 @@ func readLabelled(lines []page.Line, in *currencies) []reading {
 // where they look like a year. Beside a means of payment they are a card's.
 func plainNumberCounts(r reading, l page.Line) bool {
 	year := r.amount.Value.GreaterThanOrEqual(decimal.NewFromInt(1900)) && r.amount.Value.LessThan(decimal.NewFromInt(2100))
-	return r.role >= roleDue && r.confidence >= sureRow && !year && len([]rune(l.Text())) <= maxLabel && saysAmount.MatchString(r.label) && !saysCard.MatchString(r.label)
+	return r.role >= label.Due && r.confidence >= sureRow && !year && label.Fits(l.Text()) && saysAmount.MatchString(r.label) && !saysCard.MatchString(r.label)
 }
 
-var saysCard = regexp.MustCompile(`(?i)\b(card|ending|account|acct)\b|[x*•]{2}|כרטיס|מסתיים|ספרות|חשבון בנק`)
+var saysCard = pattern.MustCompile(`(?i)\b(card|ending|account|acct)\b|[x*•]{2}|כרטיס|מסתיים|ספרות|חשבון בנק`)
 
-var saysAmount = regexp.MustCompile(`(?i)\b(total|amount|sum|due|price|gesamt|betrag|summe|totale|importe|montant)|סה"?'?כ|סך|סכום|לתשלום`)
+var saysAmount = pattern.MustCompile(`(?i)\b(total|amount|sum|due|price|gesamt|betrag|summe|totale|importe|montant)|סה"?'?כ|סך|סכום|לתשלום`)
 
-var conditional = regexp.MustCompile(`(?i)^\s*will be .{0,40}\b(?:once|after|when|if)\b`)
+var conditional = pattern.MustCompile(`(?i)^\s*will be .{0,40}\b(?:once|after|when|if)\b`)
 
 // labelOf finds the label of amount number k of a cell, whose own text begins
 // at from.
@@ -161,9 +153,9 @@ func labelOf(lines []page.Line, i, j, from, k int, a money.Amount, count int) (r
 	cells := lines[i].Cells
 	own := cells[j][from:a.Start]
 	if script.HasLetter(own) {
-		if r := labelRole(own); r != roleNone {
+		if r := label.Of(own); r != label.None {
 			sure := sureCell
-			if len([]rune(own)) > maxLabel {
+			if !label.Fits(own) {
 				sure = sureSentence
 			}
 			return reading{role: r, label: own, confidence: sure}, true
@@ -183,15 +175,15 @@ func labelOf(lines []page.Line, i, j, from, k int, a money.Amount, count int) (r
 		return reading{}, false // "12 nights": the amount begins a text
 	}
 	for back := j - 1; back >= 0 && back >= j-maxBack; back-- {
-		if !script.HasLetter(cells[back]) || money.Holds(cells[back]) && labelRole(cells[back]) == roleNone {
+		if !script.HasLetter(cells[back]) || money.Holds(cells[back]) && label.Of(cells[back]) == label.None {
 			continue
 		}
-		r := labelRole(cells[back])
-		if r == roleNone {
+		r := label.Of(cells[back])
+		if r == label.None {
 			return reading{}, false
 		}
-		if r.isTotal() && len(cells) > 2 { // a row of totals: its columns tell of what
-			if column, ok := columnOf(lines, i, j); ok && !column.role.isTotal() {
+		if r.IsTotal() && len(cells) > 2 { // a row of totals: its columns tell of what
+			if column, ok := columnOf(lines, i, j); ok && !column.role.IsTotal() {
 				return column, true
 			}
 		}
@@ -202,8 +194,8 @@ func labelOf(lines []page.Line, i, j, from, k int, a money.Amount, count int) (r
 	}
 	if len(cells) > 1 {
 		if at := page.Column(lines[i], lines[i-1], j); at >= 0 {
-			if above := lines[i-1].Cells[at]; labelRole(above) != roleNone && !money.Holds(above) {
-				return reading{role: labelRole(above), label: above, confidence: sureColumn}, true
+			if above := lines[i-1].Cells[at]; label.Of(above) != label.None && !money.Holds(above) {
+				return reading{role: label.Of(above), label: above, confidence: sureColumn}, true
 			}
 		}
 		return reading{}, false
@@ -213,7 +205,7 @@ func labelOf(lines []page.Line, i, j, from, k int, a money.Amount, count int) (r
 	if at := page.Column(lines[i], lines[i-1], j); at >= 0 {
 		last = above[at]
 	}
-	if r := labelRole(last); r != roleNone && !money.Holds(last) && len([]rune(last)) <= maxLabel {
+	if r := label.Of(last); r != label.None && !money.Holds(last) && label.Fits(last) {
 		return reading{role: r, label: last, confidence: sureAbove}, true
 	}
 	return reading{}, false
@@ -235,26 +227,26 @@ func columnOf(lines []page.Line, i, j int) (reading, bool) {
 		if money.Holds(head) {
 			continue
 		}
-		r := labelRole(head)
-		return reading{role: r, label: head, confidence: sureColumn}, r != roleNone
+		r := label.Of(head)
+		return reading{role: r, label: head, confidence: sureColumn}, r != label.None
 	}
 	return reading{}, false
 }
 
 // spent follows an amount in "your $5.00 purchase at Corner Shop".
-var spent = regexp.MustCompile(`(?i)^(?:transaction|purchase|payment|charge) (?:with|at|to|from|by|on)\b`)
+var spent = pattern.MustCompile(`(?i)^(?:transaction|purchase|payment|charge) (?:with|at|to|from|by|on)\b`)
 
 // roleAfter reads a label that stands behind its amount: "12.00 USD total".
 func roleAfter(cell string, a money.Amount) (reading, bool) {
-	rest := strings.Trim(cell[a.End:], labelEdges)
+	rest := label.Trim(cell[a.End:])
 	if spent.MatchString(rest) {
-		return reading{role: roleCharged, label: script.Clip(rest, maxLabel), confidence: sureAfter}, true
+		return reading{role: label.Charged, label: script.Clip(rest, label.MaxLength), confidence: sureAfter}, true
 	}
 	if rest == "" || len([]rune(rest)) > 20 || !script.HasLetter(rest) {
 		return reading{}, false
 	}
-	r := labelRole(rest)
-	if r != roleTotal && r != roleGrand && r != roleCharged {
+	r := label.Of(rest)
+	if r != label.Total && r != label.Grand && r != label.Charged {
 		return reading{}, false
 	}
 	return reading{role: r, label: rest, confidence: sureAfter}, true

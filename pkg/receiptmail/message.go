@@ -14,6 +14,7 @@ import (
 	"github.com/jhillyerd/enmime/v2/mediatype"
 
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/charset"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 	"github.com/prosaas/receipts/proto"
@@ -22,10 +23,12 @@ import (
 // Bounds on what is looked at. What lies beyond is left out, and the rest read.
 const (
 	maxParts      = 10_000  // of one message and what is nested in it
-	maxMultiparts = 20      // containers, so they nest no deeper: enmime reads each byte once a level
+	maxMultiparts = 40      // containers of one message and what is nested in it
+	maxContainers = 12      // of one message, so they nest no deeper: the end of what none of them closes enmime reads twice as often with each
 	maxDepth      = 20      // of messages inside messages
 	maxHTMLBytes  = 8 << 20 // of one part, markup included: style sheets before the amount run long
 	maxHeader     = 1000    // characters of a header
+	maxSentence   = 300     // characters of running text that are looked at as one
 	maxDocuments  = 20
 )
 
@@ -35,10 +38,9 @@ type message struct {
 	subject  string
 	bulk     bool // sent to a list, or with a way to unsubscribe
 	received time.Time
-	docs     []document
+	docs     []*document
 	files    []file
-	invoices []invoice                // structured ones
-	readings map[*page.Line][]reading // of each document, by its first line: see [message.readingsOf]
+	invoices []invoice // structured ones
 }
 
 type sender struct {
@@ -60,12 +62,31 @@ type document struct {
 	origin string // what a receipt in it was read from
 	lines  []page.Line
 	markup page.Markup
+
+	amounts  [][][]money.Amount // of each cell of each line: see [document.scan]
+	readings []reading          // see [message.readingsOf]
+}
+
+// scan reads the amounts of a document's cells, once.
+func (d *document) scan() [][][]money.Amount {
+	if d.amounts != nil {
+		return d.amounts
+	}
+	d.amounts = make([][][]money.Amount, len(d.lines))
+	looked := 0
+	for i, l := range d.lines {
+		d.amounts[i] = make([][]money.Amount, len(l.Cells))
+		for j, cell := range l.Cells {
+			d.amounts[i][j] = money.Scan(cell, &looked)
+		}
+	}
+	return d.amounts
 }
 
 // texts are the mail's own texts. HTML comes first: its tables tell which label
 // an amount belongs to.
-func (m *message) texts() []document {
-	var sorted []document
+func (m *message) texts() []*document {
+	var sorted []*document
 	for _, kind := range []string{kindHTML, kindText} {
 		for _, doc := range m.docs {
 			if doc.kind == kind {
@@ -77,12 +98,12 @@ func (m *message) texts() []document {
 }
 
 // main is the text that tells best what the mail is: its own, or else that of
-// the first document attached.
-func (m *message) main() (document, bool) {
+// the first document attached, and empty where there is none.
+func (m *message) main() *document {
 	for _, doc := range append(m.texts(), m.docs...) {
-		return doc, true
+		return doc
 	}
-	return document{}, false
+	return &document{}
 }
 
 // file is an attachment.
@@ -123,12 +144,13 @@ type parser struct {
 	message    *message
 	parts      int
 	multiparts int
+	containers int // of the message that is being read
 }
 
 // read parses MIME. Text parts keep their bytes as sent: enmime would guess
 // their charset, which costs more than all the rest and guesses Hebrew wrong.
 func (p *parser) read(raw []byte) (*enmime.Part, error) {
-	raw = firstParts(raw)
+	raw, p.containers = firstParts(raw), 0
 	mp := enmime.NewParser(
 		enmime.DisableTextConversion(true),
 		enmime.DisableCharacterDetection(true),
@@ -188,9 +210,9 @@ func (p *parser) mediaType(value string) (string, map[string]string, []string, e
 	}
 	params["charset"] = "utf-8"
 	if strings.HasPrefix(mtype, "multipart/") && params["boundary"] != "" {
-		p.multiparts++
+		p.multiparts, p.containers = p.multiparts+1, p.containers+1
 	}
-	if !strings.HasPrefix(mtype, "multipart/") || p.multiparts > 2*maxMultiparts { // enmime asks twice of each
+	if !strings.HasPrefix(mtype, "multipart/") || p.multiparts > 2*maxMultiparts || p.containers > 2*maxContainers { // enmime asks twice of each
 		delete(params, "boundary")
 	}
 	return mtype, params, invalid, nil
@@ -275,12 +297,17 @@ func (p *parser) addFile(part *enmime.Part) {
 	p.message.files = append(p.message.files, f)
 }
 
-const mediaPDF = "application/pdf"
+const (
+	mediaPDF  = "application/pdf"
+	mediaTNEF = "application/ms-tnef" // winmail.dat, in which Outlook hides what is attached
+)
 
 // mediaTypeOf sees through application/octet-stream: what many senders call a PDF.
 func mediaTypeOf(part *enmime.Part) string {
 	name := strings.ToLower(part.FileName)
 	switch {
+	case part.ContentType == "application/vnd.ms-tnef", name == "winmail.dat", bytes.HasPrefix(part.Content, []byte("\x78\x9f\x3e\x22")): // MS-OXTNEF 2.1.3.1
+		return mediaTNEF
 	case bytes.HasPrefix(bytes.TrimLeft(part.Content[:min(len(part.Content), 64)], " \r\n\t\xef\xbb\xbf"), []byte("%PDF-")):
 		return mediaPDF
 	case part.ContentType != "application/octet-stream" && part.ContentType != "":
@@ -301,7 +328,7 @@ func (p *parser) addText(part *enmime.Part) {
 	content := part.Content[:min(len(part.Content), maxHTMLBytes)]
 	_, params, _, _ := mediatype.Parse(part.Header.Get("Content-Type")) // as sent: enmime was told utf-8
 	text := strings.ReplaceAll(charset.Text(content, params["charset"]), "\x00", "")
-	doc := document{kind: kindText, origin: originBody}
+	doc := &document{kind: kindText, origin: originBody}
 	if part.ContentType == "text/html" || looksLikeHTML(text) {
 		doc.kind = kindHTML
 		doc.lines, doc.markup = page.HTML(text)
@@ -336,8 +363,8 @@ func (e *UnreadableError) Error() string { return "read message: " + e.Reason }
 func (m *message) bound() {
 	left, text := page.MaxLines, page.MaxBytes
 	for _, kind := range []string{kindHTML, kindText} {
-		for i := range m.docs {
-			if doc := &m.docs[i]; doc.kind == kind {
+		for _, doc := range m.docs {
+			if doc.kind == kind {
 				doc.lines = page.Bound(doc.lines, &left, &text)
 			}
 		}

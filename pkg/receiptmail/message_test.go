@@ -3,6 +3,7 @@ package receiptmail
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,43 @@ func TestParseMessageSeesPDFs(t *testing.T) {
 		if f.MediaType != mediaPDF || f.N != i+1 || len(f.sha256) != 64 {
 			t.Errorf("file %d: %+v", i, f)
 		}
+	}
+}
+
+// TestParseMessageSeesWinmail, whatever it is called.
+func TestParseMessageSeesWinmail(t *testing.T) {
+	t.Parallel()
+	for name, part := range map[string]string{
+		"its type":       "Content-Type: application/ms-tnef; name=a.dat\n\nx",
+		"its other type": "Content-Type: application/vnd.ms-tnef; name=a.dat\n\nx",
+		"its name":       "Content-Type: application/octet-stream; name=WinMail.dat\n\nx",
+		"its beginning":  "Content-Type: application/octet-stream; name=a.dat\nContent-Transfer-Encoding: base64\n\neJ8+IgA=",
+	} {
+		m := parse(t, "Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"+part+"\n--b--\n")
+		if len(m.files) != 1 || !isWinmail(m.files[0]) {
+			t.Errorf("%s: %+v", name, m.files)
+		}
+	}
+}
+
+// TestContainersAreBounded: each one that nothing closes doubles what enmime reads
+// at the end of the message.
+func TestContainersAreBounded(t *testing.T) {
+	t.Parallel()
+	raw := "Subject: x\n"
+	for i := range 2 * maxContainers {
+		raw += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d.\n\n--b%d.\n", i, i)
+	}
+	root, err := (&parser{message: &message{}}).read([]byte(raw + "\nfirst\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	depth := 0
+	for part := root; part.FirstChild != nil; part = part.FirstChild {
+		depth++
+	}
+	if depth == 0 || depth > maxContainers {
+		t.Errorf("%d containers, at most %d", depth, maxContainers)
 	}
 }
 

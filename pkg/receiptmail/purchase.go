@@ -6,12 +6,13 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
 // purchasesOf tells the purchase that a total is of, or the several that it sums up.
-func purchasesOf(m *message, doc document, readings []reading, total reading, conflict bool) []purchase {
+func purchasesOf(m *message, doc *document, readings []reading, total reading, conflict bool) []purchase {
 	if parts := splitPurchases(doc, readings); parts != nil {
 		return parts
 	}
@@ -24,7 +25,7 @@ func purchasesOf(m *message, doc document, readings []reading, total reading, co
 }
 
 // dayOf is the day that a document tells, or else that of its mail.
-func dayOf(m *message, doc document) time.Time {
+func dayOf(m *message, doc *document) time.Time {
 	if d, ok := readDate(m, doc, doc.lines); ok {
 		return d.day
 	}
@@ -52,32 +53,14 @@ func (p *purchase) complete(readings []reading, day func() time.Time) {
 			continue
 		}
 		switch r.role {
-		case roleTax:
+		case label.Tax:
 			taxes = append(taxes, r)
-		case roleSubtotal:
+		case label.Subtotal:
 			subtotals = append(subtotals, r)
 		default:
 		}
 	}
-	// The pair that adds up says that all three are right; of several, the one
-	// whose ratio is that of the tax.
-	var fit *purchase
-	for _, s := range subtotals {
-		for _, t := range taxes {
-			net, tax := s.amount.Value.Abs(), t.amount.Value.Abs()
-			if net.Add(tax).Sub(total).Abs().GreaterThan(cents2) || tax.IsZero() || tax.GreaterThan(net) {
-				continue
-			}
-			if fit == nil || p.total.amount.Currency == "ILS" && isVAT(net, tax, day()) {
-				fit = &purchase{subtotal: &s, tax: &t}
-			}
-		}
-	}
-	if fit != nil {
-		p.subtotal, p.tax = fit.subtotal, fit.tax
-		p.subtotal.confidence, p.tax.confidence = 0.95, 0.95
-		p.total.confidence = min(p.total.confidence+0.1, 0.97)
-		p.conflict = false
+	if p.takePair(subtotals, taxes, day) {
 		return
 	}
 	if len(subtotals) > 0 {
@@ -97,6 +80,30 @@ func (p *purchase) complete(readings []reading, day func() time.Time) {
 	if len(distinct) == 1 {
 		p.tax = &distinct[0]
 	}
+}
+
+// takePair: a subtotal and a tax that add up to the total say that all three are
+// right; of several such pairs, the one whose ratio is that of the tax.
+func (p *purchase) takePair(subtotals, taxes []reading, day func() time.Time) bool {
+	total := p.total.amount.Value.Abs()
+	found := false
+	for _, s := range subtotals {
+		for _, t := range taxes {
+			net, tax := s.amount.Value.Abs(), t.amount.Value.Abs()
+			if net.Add(tax).Sub(total).Abs().GreaterThan(cents2) || tax.IsZero() || tax.GreaterThan(net) {
+				continue
+			}
+			if !found || p.total.amount.Currency == "ILS" && isVAT(net, tax, day()) {
+				p.subtotal, p.tax, found = &s, &t, true
+			}
+		}
+	}
+	if found {
+		p.subtotal.confidence, p.tax.confidence = 0.95, 0.95
+		p.total.confidence = min(p.total.confidence+0.1, 0.97)
+		p.conflict = false
+	}
+	return found
 }
 
 // taxesByRate adds up taxes told rate by rate, where they and a subtotal make the
@@ -121,18 +128,18 @@ func taxesByRate(taxes, subtotals []reading, total decimal.Decimal) ([2]reading,
 // takeGross: a "total" to which a tax is added, and the sum told as well, is a
 // subtotal by another name.
 func (p *purchase) takeGross(readings []reading) {
-	if p.total.role >= roleCharged {
+	if p.total.role >= label.Charged {
 		return
 	}
 	for _, tax := range readings {
-		if tax.role != roleTax || !tax.amount.Value.IsPositive() || tax.amount.Value.GreaterThanOrEqual(p.total.amount.Value) {
+		if tax.role != label.Tax || !tax.amount.Value.IsPositive() || tax.amount.Value.GreaterThanOrEqual(p.total.amount.Value) {
 			continue
 		}
 		gross := p.total.amount.Value.Add(tax.amount.Value)
 		for _, r := range readings {
-			if r.role.isTotal() && r.amount.Value.Sub(gross).Abs().LessThanOrEqual(cents2) && (r.amount.Currency == p.total.amount.Currency || r.amount.Currency == "") {
+			if r.role.IsTotal() && r.amount.Value.Sub(gross).Abs().LessThanOrEqual(cents2) && (r.amount.Currency == p.total.amount.Currency || r.amount.Currency == "") {
 				net := p.total
-				net.role = roleSubtotal
+				net.role = label.Subtotal
 				p.subtotal, p.tax = &net, &tax
 				p.total, p.conflict = r, false
 				return
@@ -155,7 +162,7 @@ func distinctAmounts(readings []reading) []reading {
 }
 
 // findings tells what the purchase is, for the record.
-func (p *purchase) findings(m *message, doc document, ordinal int) []finding {
+func (p *purchase) findings(m *message, doc *document, ordinal int) []finding {
 	subject := m.subject
 	if p.id != "" {
 		subject = "" // it speaks of all of them
@@ -166,7 +173,7 @@ func (p *purchase) findings(m *message, doc document, ordinal int) []finding {
 func (p *purchase) amounts(origin, source string, ordinal int) []finding {
 	tell := func(f field, r reading) finding {
 		value := r.amount.Value
-		if p.total.role == roleRefunded || p.total.role == roleReceived {
+		if p.total.role == label.Refunded || p.total.role == label.Received {
 			value = value.Abs().Neg()
 		}
 		return finding{

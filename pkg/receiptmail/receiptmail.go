@@ -13,11 +13,11 @@
 //
 // The way down: [Reader.Read] takes the message apart (message.go) and reads what
 // came with it (files.go), asks each strategy for findings (files.go for
-// structured invoices, schemaorg.go, senders.go, and labelled.go with label.go,
-// total.go, purchase.go and identity.go), weighs whether it is a receipt
-// (decide.go), tells its purchases apart, and believes of each field what most
-// speaks for (resolve.go). internal/ holds what knows nothing of receipts: pages,
-// amounts, dates, charsets, PDFs, structured invoices.
+// structured invoices, schemaorg.go, senders.go, and labelled.go with total.go,
+// purchase.go and identity.go), weighs whether it is a receipt (decide.go), tells
+// its purchases apart, and believes of each field what most speaks for
+// (resolve.go). internal/ holds what needs no mail around it: pages, amounts and
+// their labels, dates, charsets, PDFs, structured invoices, markup.
 package receiptmail
 
 import (
@@ -25,6 +25,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/pdf"
 	"github.com/prosaas/receipts/proto"
 )
@@ -56,6 +57,7 @@ const (
 	ReviewLowConfidence     = "low_confidence"      // of the total or its currency
 	ReviewConflictingTotals = "conflicting_totals"  // the mail tells two
 	ReviewAttachmentNotRead = "attachment_not_read" // and the mail itself tells no total
+	ReviewWinmailNotRead    = "winmail_not_read"    // the same, and Outlook hid what is attached in a winmail.dat
 	ReviewNoVendor          = "no_vendor"
 	ReviewAmountDue         = "amount_due"           // asked for, not known to be paid
 	ReviewNoAllocation      = "no_allocation_number" // Israeli VAT that cannot be deducted without
@@ -109,8 +111,8 @@ type finding struct {
 	confidence float64
 	text       string
 
-	role     role // of a total: what its label says
-	conflict bool // of a total: the same source also tells another
+	role     label.Role // of a total: what its label says
+	conflict bool       // of a total: the same source also tells another
 }
 
 // Reader reads messages. It is safe for concurrent use.
@@ -203,7 +205,7 @@ func receiptOf(m *message, g group, vendor proto.Vendor, from proto.Field) Recei
 	r.Vendor = vendor
 
 	total, _ := agree(g.findings, fieldTotal)
-	r.Type = typeOf(m, total.best.role == roleRefunded)
+	r.Type = typeOf(m, total.best.role == label.Refunded)
 	r.LineItems = lineItemsOf(m, g)
 	r.Group = purchaseKey(r.ReceiptDetail, m.received)
 	r.ReviewReasons = reviewReasons(m, g, r.ReceiptDetail)
@@ -218,7 +220,10 @@ func reviewReasons(m *message, g group, r proto.ReceiptDetail) []string {
 	total, told := agree(g.findings, fieldTotal)
 	if !told {
 		reasons = append(reasons, ReviewNoTotal)
-		if slices.ContainsFunc(m.files, func(f file) bool { return !f.read }) {
+		switch {
+		case slices.ContainsFunc(m.files, isWinmail):
+			reasons = append(reasons, ReviewWinmailNotRead)
+		case slices.ContainsFunc(m.files, func(f file) bool { return !f.read }):
 			reasons = append(reasons, ReviewAttachmentNotRead)
 		}
 	}
@@ -235,7 +240,7 @@ func reviewReasons(m *message, g group, r proto.ReceiptDetail) []string {
 	if told && total.best.confidence < sureStatedInvoice && (total.best.conflict || total.against > 0 || priced && currency.against > 0) {
 		reasons = append(reasons, ReviewConflictingTotals)
 	}
-	if told && total.best.role == roleDue {
+	if told && total.best.role == label.Due {
 		reasons = append(reasons, ReviewAmountDue)
 	}
 	if r.Vendor.Name == "" {

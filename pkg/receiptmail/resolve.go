@@ -3,13 +3,13 @@ package receiptmail
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/proto"
 )
 
@@ -28,7 +28,7 @@ func (g *group) total() (decimal.Decimal, bool) {
 	return amountOf(f.value), true
 }
 
-// amountOf is the amount of a finding, which [formatAmount] wrote.
+// amountOf is the amount of a finding, which [money.Format] wrote.
 func amountOf(value string) decimal.Decimal {
 	d, _ := decimal.NewFromString(value)
 	return d
@@ -256,7 +256,7 @@ func purchaseKey(r proto.ReceiptDetail, received time.Time) *string {
 	return new(hex.EncodeToString(sum[:8]))
 }
 
-var legalEnd = regexp.MustCompile(`(?i)(?:[\s,.]+(?:inc|llc|ltd|limited|gmbh|ag|b\.?v|s\.?a|corp|co|plc|pty)\.?|\.(?:com|net|io|co\.il|co\.uk|de|fr)|[\s,]+בע"מ)$`)
+var legalEnd = pattern.MustCompile(`(?i)(?:[\s,.]+(?:inc|llc|ltd|limited|gmbh|ag|b\.?v|s\.?a|corp|co|plc|pty)\.?|\.(?:com|net|io|co\.il|co\.uk|de|fr)|[\s,]+בע"מ)$`)
 
 // mainDocument is the attachment that looks most like the receipt.
 func mainDocument(m *message) (file, bool) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
 	"github.com/prosaas/receipts/proto"
 )
@@ -17,7 +18,7 @@ func telling(way, origin string, ordinal int, total, number string) []finding {
 	var all []finding
 	for name, value := range map[field]string{fieldTotal: total, fieldNumber: number} {
 		if value != "" {
-			all = append(all, finding{origin: origin, ordinal: ordinal, field: name, value: value, source: way + "x", confidence: 0.8, role: roleTotal})
+			all = append(all, finding{origin: origin, ordinal: ordinal, field: name, value: value, source: way + "x", confidence: 0.8, role: label.Total})
 		}
 	}
 	return all
@@ -48,7 +49,7 @@ func TestGroupPurchases(t *testing.T) {
 	} {
 		m := &message{
 			files: []file{{Attachment: proto.Attachment{MediaType: mediaPDF}, sha256: a}, {Attachment: proto.Attachment{MediaType: mediaPDF}, sha256: b}},
-			docs:  []document{{kind: kindPDF, origin: b, lines: page.Text(row.text)}},
+			docs:  []*document{{kind: kindPDF, origin: b, lines: page.Text(row.text)}},
 		}
 		var found []finding
 		for _, f := range row.told {

@@ -31,6 +31,7 @@ func TestSchemaOrg(t *testing.T) {
 			map[field]string{fieldTotal: "5.00", fieldCurrency: "EUR"},
 		},
 		{"no price", `<script type="application/ld+json">{"@type":"Order","orderNumber":"T-1"}</script>`, map[field]string{}},
+		{"a price beyond all bounds", `<script type="application/ld+json">{"@type":"Order","price":1e9000,"priceCurrency":"EUR"}</script>`, map[field]string{}},
 		{"a price that is none", `<script type="application/ld+json">{"@type":"Order","price":"free"}</script>`, map[field]string{}},
 		{"another type", `<script type="application/ld+json">{"@type":"Product","price":"5","priceCurrency":"EUR"}</script>`, map[field]string{}},
 		{"broken", `<script type="application/ld+json">{"@type":"Order","price":</script>`, map[field]string{}},

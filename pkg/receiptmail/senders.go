@@ -4,10 +4,11 @@ import (
 	"embed"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
@@ -35,13 +36,13 @@ var senderFiles embed.FS
 type senderRule struct {
 	name       string
 	domains    []string
-	from       []*regexp.Regexp
+	from       []*pattern.Pattern
 	vendor     string
 	totals     []string // labels, normalised and in lower case
-	sellers    []*regexp.Regexp
-	numbers    []*regexp.Regexp
-	orders     []*regexp.Regexp
-	notReceipt []*regexp.Regexp
+	sellers    []*pattern.Pattern
+	numbers    []*pattern.Pattern
+	orders     []*pattern.Pattern
+	notReceipt []*pattern.Pattern
 }
 
 // senderRules reads what is embedded; that it can be read, a test holds.
@@ -73,7 +74,7 @@ func parseSenderRule(name, text string) (senderRule, error) {
 		}
 		key, value, _ := strings.Cut(raw, ":")
 		value = strings.TrimSpace(value)
-		patterns := map[string]*[]*regexp.Regexp{"from": &rule.from, "seller": &rule.sellers, "number": &rule.numbers, "order": &rule.orders, "not_receipt": &rule.notReceipt}
+		patterns := map[string]*[]*pattern.Pattern{"from": &rule.from, "seller": &rule.sellers, "number": &rule.numbers, "order": &rule.orders, "not_receipt": &rule.notReceipt}
 		switch {
 		case value == "":
 			return rule, fmt.Errorf("sender rule %s line %d: no value", name, n+1)
@@ -84,7 +85,7 @@ func parseSenderRule(name, text string) (senderRule, error) {
 		case key == "total":
 			rule.totals = append(rule.totals, asLabel(script.Normalise(value)))
 		case patterns[key] != nil:
-			p, err := regexp.Compile("(?i)" + value)
+			p, err := pattern.Compile("(?i)" + value)
 			if err != nil {
 				return rule, fmt.Errorf("sender rule %s line %d: %w", name, n+1, err)
 			}
@@ -106,7 +107,7 @@ func parseSenderRule(name, text string) (senderRule, error) {
 	return rule, nil
 }
 
-func asLabel(s string) string { return strings.Trim(strings.ToLower(s), labelEdges) }
+func asLabel(s string) string { return label.Trim(strings.ToLower(s)) }
 
 // senderRuleOf is the rule for who sent the message: one that knows more of the
 // sender than the domain goes first.
@@ -125,8 +126,8 @@ func senderRuleOf(rules []senderRule, m *message) (rule senderRule, ok bool) {
 	return rule, ok
 }
 
-func matchesAny(patterns []*regexp.Regexp, text string) bool {
-	return slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool { return p.MatchString(text) })
+func matchesAny(patterns []*pattern.Pattern, text string) bool {
+	return slices.ContainsFunc(patterns, func(p *pattern.Pattern) bool { return p.MatchString(text) })
 }
 
 // Confidence in what a sender's rule reads: its author has seen the layout.
@@ -142,7 +143,7 @@ func (r senderRule) read(m *message) []finding {
 	}
 	for _, of := range []struct {
 		name     field
-		patterns []*regexp.Regexp
+		patterns []*pattern.Pattern
 	}{{fieldVendor, r.sellers}, {fieldNumber, r.numbers}, {fieldOrderID, r.orders}} {
 		if value, text := firstMatch(of.patterns, m); value != "" {
 			found(of.name, value, text)
@@ -152,7 +153,7 @@ func (r senderRule) read(m *message) []finding {
 }
 
 // firstMatch is what the first pattern that matches holds in its group.
-func firstMatch(patterns []*regexp.Regexp, m *message) (value, text string) {
+func firstMatch(patterns []*pattern.Pattern, m *message) (value, text string) {
 	texts := []string{m.subject}
 	for _, doc := range m.texts()[:min(1, len(m.texts()))] {
 		for _, l := range doc.lines {
@@ -180,7 +181,7 @@ func (r senderRule) readTotal(m *message) []finding {
 	for _, doc := range m.texts() {
 		var one *reading
 		for _, read := range m.readingsOf(doc) {
-			if !slices.Contains(r.totals, asLabel(read.label)) || read.role == roleRefunded || read.role == roleReceived {
+			if !slices.Contains(r.totals, asLabel(read.label)) || read.role == label.Refunded || read.role == label.Received {
 				continue
 			}
 			if one != nil && !one.amount.Value.Equal(read.amount.Value) {
@@ -189,7 +190,7 @@ func (r senderRule) readTotal(m *message) []finding {
 			one = &read
 		}
 		if one != nil {
-			one.role = max(one.role, roleCharged)
+			one.role = max(one.role, label.Charged)
 			one.confidence = sureSender
 			p := purchase{total: *one}
 			return p.amounts(doc.origin, waySender+r.name, 0)

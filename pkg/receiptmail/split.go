@@ -6,6 +6,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
@@ -22,7 +23,7 @@ type marker struct {
 // an order or transaction number of its own. It does so only where the parts
 // add up to another total that the document tells, or are orders with a total
 // each: else nil.
-func splitPurchases(doc document, readings []reading) []purchase {
+func splitPurchases(doc *document, readings []reading) []purchase {
 	for _, kind := range []identity{identityOrder, identityTransaction} {
 		markers := markersOf(doc.lines, kind)
 		if len(markers) < 2 || len(markers) > maxPurchases {
@@ -60,7 +61,7 @@ func separateOrders(markers []marker, end int, readings []reading) []purchase {
 			}
 		}
 		t, conflict, ok := chooseTotal(inside)
-		if !ok || conflict || t.role != roleGrand || slices.ContainsFunc(parts, func(p purchase) bool { return p.id == m.id }) {
+		if !ok || conflict || t.role != label.Grand || slices.ContainsFunc(parts, func(p purchase) bool { return p.id == m.id }) {
 			return nil
 		}
 		parts = append(parts, purchase{total: t, from: m.line, to: to, id: m.id})
@@ -72,7 +73,7 @@ const maxOverall = 10
 
 // overallTotals lists the different amounts that may be the sum of all purchases.
 func overallTotals(readings []reading) []reading {
-	totals := slices.DeleteFunc(slices.Clone(readings), func(r reading) bool { return !r.role.isTotal() })
+	totals := slices.DeleteFunc(slices.Clone(readings), func(r reading) bool { return !r.role.IsTotal() })
 	totals = distinctAmounts(totals)
 	return totals[:min(len(totals), maxOverall)]
 }
@@ -143,13 +144,13 @@ func sectionTotal(readings []reading, whole reading, from, to int) (reading, boo
 	var sum reading
 	var texts []string
 	for _, r := range inside {
-		if r.role != roleItem {
+		if r.role != label.Item {
 			continue
 		}
 		value := sum.amount.Value.Add(r.amount.Value)
 		texts = append(texts, r.text)
 		sum = r
-		sum.amount.Value, sum.role = value, roleTotal
+		sum.amount.Value, sum.role = value, label.Total
 	}
 	sum.text = script.Clip(strings.Join(texts, " + "), maxFieldText)
 	return sum, len(texts) > 0

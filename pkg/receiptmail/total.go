@@ -5,27 +5,27 @@ import (
 
 	"github.com/shopspring/decimal"
 
-	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 )
 
 // chooseTotal picks the reading that is the total: by role, by how often the
 // same amount is told, by confidence. conflict says that another of the same
 // role, as sure, tells a different amount.
 func chooseTotal(readings []reading) (best reading, conflict, ok bool) {
-	due := slices.ContainsFunc(readings, func(r reading) bool { return r.role == roleDue && r.amount.Value.IsPositive() })
-	owed := slices.ContainsFunc(readings, func(r reading) bool { return r.role >= roleDue && r.amount.Value.IsPositive() })
+	due := slices.ContainsFunc(readings, func(r reading) bool { return r.role == label.Due && r.amount.Value.IsPositive() })
+	owed := slices.ContainsFunc(readings, func(r reading) bool { return r.role >= label.Due && r.amount.Value.IsPositive() })
 	var candidates []reading
 	for _, r := range readings {
-		if !r.role.isTotal() {
+		if !r.role.IsTotal() {
 			continue
 		}
-		if r.role < roleRefunded && r.amount.Value.IsNegative() {
-			if owed || r.role < roleDue {
+		if r.role < label.Refunded && r.amount.Value.IsNegative() {
+			if owed || r.role < label.Due {
 				continue
 			}
-			r.role = roleRefunded // a credit note: whatever it totals is given back
+			r.role = label.Refunded // a credit note: whatever it totals is given back
 		}
-		if r.amount.Value.IsZero() && (r.role == roleDue || r.role == roleRefunded || r.role == roleCharged && due) {
+		if r.amount.Value.IsZero() && (r.role == label.Due || r.role == label.Refunded || r.role == label.Charged && due) {
 			continue // nothing is left to pay, or nothing was paid yet
 		}
 		candidates = append(candidates, r)
@@ -49,7 +49,7 @@ func chooseTotal(readings []reading) (best reading, conflict, ok bool) {
 		}
 		return a.amount.Value.Abs().Cmp(b.amount.Value.Abs()) // two alike: the one that holds the other
 	})
-	if best.role == roleCharged {
+	if best.role == label.Charged {
 		best = wholeOfPayments(candidates, best)
 	}
 	for _, r := range candidates { // the same amount, told with its currency elsewhere
@@ -65,7 +65,7 @@ func chooseTotal(readings []reading) (best reading, conflict, ok bool) {
 	if support[best.amount.Value.String()] > 1 {
 		best.confidence = min(best.confidence+0.1, 0.95)
 	}
-	if best.role == roleWeak && len(distinctAmounts(readings)) > 1 {
+	if best.role == label.Weak && len(distinctAmounts(readings)) > 1 {
 		best.confidence = min(best.confidence, sureWeak)
 	}
 	return best, conflict, true
@@ -76,16 +76,16 @@ func chooseTotal(readings []reading) (best reading, conflict, ok bool) {
 // it tells too; and a total is not less than what it is made of, but for
 // discounts. Else the document says two things, and a person has to tell which
 // is right.
-func explained(doc document, readings []reading, total reading) bool {
-	if total.role >= roleRefunded {
+func explained(doc *document, readings []reading, total reading) bool {
+	if total.role >= label.Refunded {
 		return true
 	}
 	var wholes, parts []decimal.Decimal
 	for _, r := range readings {
 		switch {
-		case total.role == roleCharged && (r.role == roleTotal || r.role == roleGrand):
+		case total.role == label.Charged && (r.role == label.Total || r.role == label.Grand):
 			wholes = append(wholes, r.amount.Value)
-		case (r.role == roleSubtotal || r.role == roleItem) && r.amount.Value.GreaterThan(total.amount.Value) && (r.amount.Currency == "" || r.amount.Currency == total.amount.Currency):
+		case (r.role == label.Subtotal || r.role == label.Item) && r.amount.Value.GreaterThan(total.amount.Value) && (r.amount.Currency == "" || r.amount.Currency == total.amount.Currency):
 			parts = append(parts, r.amount.Value)
 		default:
 		}
@@ -130,26 +130,21 @@ func cents(d decimal.Decimal) int64 { return d.Shift(2).IntPart() }
 // stepsOf lists the different amounts of a document that are neither totals nor
 // parts of one, in hundredths and without their signs: its discounts, fees,
 // credits and taxes.
-func stepsOf(doc document, readings []reading) []int64 {
+func stepsOf(doc *document, readings []reading) []int64 {
 	left := map[int64]int{} // how often an amount is told, but for where it is a total or a part
 	for _, r := range readings {
-		if r.role.isTotal() || r.role == roleSubtotal || r.role == roleItem {
+		if r.role.IsTotal() || r.role == label.Subtotal || r.role == label.Item {
 			left[cents(r.amount.Value.Abs())]--
 		}
 	}
 	var steps []int64
-	looked := 0
-	for _, l := range doc.lines {
-		for _, c := range l.Cells {
-			for _, a := range money.Scan(c, &looked) {
-				v := cents(a.Value.Abs())
-				if !a.Decimals && a.Currency == "" || v == 0 {
-					continue
-				}
-				if left[v]++; left[v] == 1 && len(steps) < maxDistinct && !slices.Contains(steps, v) {
-					steps = append(steps, v)
-				}
-			}
+	for _, a := range slices.Concat(slices.Concat(doc.scan()...)...) {
+		v := cents(a.Value.Abs())
+		if !a.Decimals && a.Currency == "" || v == 0 {
+			continue
+		}
+		if left[v]++; left[v] == 1 && len(steps) < maxDistinct && !slices.Contains(steps, v) {
+			steps = append(steps, v)
 		}
 	}
 	return steps
@@ -161,17 +156,17 @@ func wholeOfPayments(candidates []reading, best reading) reading {
 	sum := decimal.Zero
 	seen := map[string]bool{}
 	for _, r := range candidates {
-		if key := r.label + r.amount.Value.String(); r.role == roleCharged && !seen[key] {
+		if key := r.label + r.amount.Value.String(); r.role == label.Charged && !seen[key] {
 			seen[key] = true
 			sum = sum.Add(r.amount.Value)
 		}
 	}
 	for _, r := range candidates {
-		if r.role != roleTotal && r.role != roleGrand || !r.amount.Value.GreaterThan(best.amount.Value) {
+		if r.role != label.Total && r.role != label.Grand || !r.amount.Value.GreaterThan(best.amount.Value) {
 			continue
 		}
 		due := r.amount.Value.Sub(best.amount.Value)
-		if r.amount.Value.Equal(sum) || slices.ContainsFunc(candidates, func(d reading) bool { return d.role == roleDue && d.amount.Value.Equal(due) }) {
+		if r.amount.Value.Equal(sum) || slices.ContainsFunc(candidates, func(d reading) bool { return d.role == label.Due && d.amount.Value.Equal(due) }) {
 			return r
 		}
 	}

@@ -3,6 +3,7 @@ package receiptmail
 import (
 	"testing"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
 )
 
@@ -29,8 +30,8 @@ func TestPurchaseAddsUp(t *testing.T) {
 		"cash given is more":              {text: "Total: €21.30\nCash: €50.00\nChange: €28.70", total: "21.3"},
 		"nothing refunded yet":            {text: "Total: €9.06\nTotal refund: €0.00", total: "9.06"},
 	} {
-		doc := document{kind: kindText, origin: originBody, lines: page.Text(row.text)}
-		m := &message{docs: []document{doc}}
+		doc := &document{kind: kindText, origin: originBody, lines: page.Text(row.text)}
+		m := &message{docs: []*document{doc}}
 		readings := m.readingsOf(doc)
 		total, conflict, ok := chooseTotal(readings)
 		if !ok {
@@ -44,7 +45,7 @@ func TestPurchaseAddsUp(t *testing.T) {
 			}
 			return r.amount.Value.String()
 		}
-		if value(&p.total) != row.total || row.net != "" && value(p.subtotal) != row.net || value(p.tax) != row.tax || p.conflict != row.conflict || (p.total.role == roleRefunded) != row.isRefunded {
+		if value(&p.total) != row.total || row.net != "" && value(p.subtotal) != row.net || value(p.tax) != row.tax || p.conflict != row.conflict || (p.total.role == label.Refunded) != row.isRefunded {
 			t.Errorf("%s: %s of net %q and tax %q, conflict %t, role %d", name, value(&p.total), value(p.subtotal), value(p.tax), p.conflict, p.total.role)
 		}
 	}

@@ -1,11 +1,11 @@
 package receiptmail
 
 import (
-	"regexp"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 	"github.com/prosaas/receipts/proto"
 )
@@ -26,23 +26,23 @@ var platforms = map[string]bool{
 const nameValue = `([\p{L}\p{N}][^\n<>|]{1,60}?)`
 
 // statedSellers are the ways in which a subject or body names who sold.
-var statedSellers = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)^(?:fwd?: |re: )*(?:your |new |a )?(?:(?:payment|order|purchase|sales|tax|paid|refund) )*(?:receipt|invoice|bill|statement|refund|credit note)(?: #?[\w-]*\d[\w-]*)? from ` + nameValue + `(?: (?:is|for|on|has|was|due)\b.*| [#(\[].*| - .*|[!.,:].*)?$`),
-	regexp.MustCompile(`(?i)\b(?:payment|purchase|transaction) (?:of \S+(?: [A-Z]{3})? )?(?:to|at|from|with) ` + nameValue + `(?: (?:on|for|has|was|is)\b.*| [#(].*|[!.,(].*)?$`),
-	regexp.MustCompile(`(?i)^you (?:paid|sent) ([^\d$€£₪<>|]{2,60}?) (?:[A-Z]{0,3}[$€£₪]|[\d.,]+ ?[A-Z€₪£$]).*$`),
-	regexp.MustCompile(`(?i)\b(?:amounting to|payment of|paid|a total of|sent) [^A-Za-z]{0,4}[\d.,]+(?: ?[A-Z]{3})? to ` + nameValue + `(?: (?:on|for|via|with|using|was|has)\b.*|\s*\(.*|[.!,](?: .*)?)?$`),
-	regexp.MustCompile(`(?:חשבונית מס(?:\s?/?-?\s?קבלה)?|חשבונית|קבלה|חשבון עסקה)(?: שלך)?(?: (?:מס'|מספר))? ?#?\d* ?(?:- ?| מאת | עבור | מ-)` + nameValue + `(?: מ(?:ס|ספר) .*| #.*)?$`),
-	regexp.MustCompile(`^` + nameValue + ` (?:שלח(?:/ה|ה)? (?:לך|לכם|אליך)|הפיק(?:/ה|ה)? (?:עבורך|לך)) `),
-	regexp.MustCompile(`(?:תשלום|חיוב|קנייה|רכישה|עסקה)(?: על סך \S+(?: \S{1,5})?)? (?:ל-|אצל |בבית העסק |לטובת )` + nameValue + `(?: (?:התקבל|בוצע|אושר|נקלט|בתאריך).*)?$`),
+var statedSellers = []*pattern.Pattern{
+	pattern.MustCompile(`(?i)^(?:fwd?: |re: )*(?:your |new |a )?(?:(?:payment|order|purchase|sales|tax|paid|refund) )*(?:receipt|invoice|bill|statement|refund|credit note)(?: #?[\w-]*\d[\w-]*)? from ` + nameValue + `(?: (?:is|for|on|has|was|due)\b.*| [#(\[].*| - .*|[!.,:].*)?$`),
+	pattern.MustCompile(`(?i)\b(?:payment|purchase|transaction) (?:of \S+(?: [A-Z]{3})? )?(?:to|at|from|with) ` + nameValue + `(?: (?:on|for|has|was|is)\b.*| [#(].*|[!.,(].*)?$`),
+	pattern.MustCompile(`(?i)^you (?:paid|sent) ([^\d$€£₪<>|]{2,60}?) (?:[A-Z]{0,3}[$€£₪]|[\d.,]+ ?[A-Z€₪£$]).*$`),
+	pattern.MustCompile(`(?i)\b(?:amounting to|payment of|paid|a total of|sent) [^A-Za-z]{0,4}[\d.,]+(?: ?[A-Z]{3})? to ` + nameValue + `(?: (?:on|for|via|with|using|was|has)\b.*|\s*\(.*|[.!,](?: .*)?)?$`),
+	pattern.MustCompile(`(?:חשבונית מס(?:\s?/?-?\s?קבלה)?|חשבונית|קבלה|חשבון עסקה)(?: שלך)?(?: (?:מס'|מספר))? ?#?\d* ?(?:- ?| מאת | עבור | מ-)` + nameValue + `(?: מ(?:ס|ספר) .*| #.*)?$`),
+	pattern.MustCompile(`^` + nameValue + ` (?:שלח(?:/ה|ה)? (?:לך|לכם|אליך)|הפיק(?:/ה|ה)? (?:עבורך|לך)) `),
+	pattern.MustCompile(`(?:תשלום|חיוב|קנייה|רכישה|עסקה)(?: על סך \S+(?: \S{1,5})?)? (?:ל-|אצל |בבית העסק |לטובת )` + nameValue + `(?: (?:התקבל|בוצע|אושר|נקלט|בתאריך).*)?$`),
 }
 
 var (
 	// "Receipt for order 94107-334" names what was bought, not who sold it.
-	documentName = regexp.MustCompile(`(?i)^(?:(?:your |the )?(?:tax )?(?:order|invoice|receipt|purchase|payment|booking|reservation|transaction|subscription|document)|ה?(?:הזמנה|הזמנתך|הזמנת|חשבונית(?: מס)?(?:\s?/?-?\s?קבלה)?|קבלה|עסקה|רכישה|קנייה|תשלום|מסמך|חשבון(?: עסקה)?))(?:\s+(?:numbers?|no\.?|nr\.?|id|מספר|מס'|מס\.?)(?:[\s:#-]*\p{L}{0,4}[-/]?\d[\p{L}\d./-]*)?|[\s:#-]*\p{L}{0,4}[-/]?\d[\p{L}\d./-]*)$`)
+	documentName = pattern.MustCompile(`(?i)^(?:(?:your |the )?(?:tax )?(?:order|invoice|receipt|purchase|payment|booking|reservation|transaction|subscription|document)|ה?(?:הזמנה|הזמנתך|הזמנת|חשבונית(?: מס)?(?:\s?/?-?\s?קבלה)?|קבלה|עסקה|רכישה|קנייה|תשלום|מסמך|חשבון(?: עסקה)?))(?:\s+(?:numbers?|no\.?|nr\.?|id|מספר|מס'|מס\.?)(?:[\s:#-]*\p{L}{0,4}[-/]?\d[\p{L}\d./-]*)?|[\s:#-]*\p{L}{0,4}[-/]?\d[\p{L}\d./-]*)$`)
 
-	viaPlatform = regexp.MustCompile(`(?i)\s+(?:via|through|באמצעות|דרך)\s+.*$`)
-	notAName    = regexp.MustCompile(`(?i)^(?:no[-_. ]?reply|do[-_. ]?not[-_. ]?reply|info|billing|support|service|sales|orders?|receipts?|invoices?|notifications?|accounts?|payments?|mailer|noreply.*|hello|team|customer (?:service|support)|הודעות|חשבוניות|קבלות|שירות לקוחות)$`)
-	senderRole  = regexp.MustCompile(`(?i)[\s,:|-]+(?:e-?receipts?|receipts?|invoices?|billing|payments?|orders?|support|reservations?|bookings?|notifications?|no-?reply|customer (?:service|support|care)|(?:support |billing |sales )?team|accounts?|store|service|confirmations?|mailer|e-?mail|info|שירות לקוחות|חשבוניות|קבלות|הזמנות|חיובים)$`)
+	viaPlatform = pattern.MustCompile(`(?i)\s+(?:via|through|באמצעות|דרך)\s+.*$`)
+	notAName    = pattern.MustCompile(`(?i)^(?:no[-_. ]?reply|do[-_. ]?not[-_. ]?reply|info|billing|support|service|sales|orders?|receipts?|invoices?|notifications?|accounts?|payments?|mailer|noreply.*|hello|team|customer (?:service|support)|הודעות|חשבוניות|קבלות|שירות לקוחות)$`)
+	senderRole  = pattern.MustCompile(`(?i)[\s,:|-]+(?:e-?receipts?|receipts?|invoices?|billing|payments?|orders?|support|reservations?|bookings?|notifications?|no-?reply|customer (?:service|support|care)|(?:support |billing |sales )?team|accounts?|store|service|confirmations?|mailer|e-?mail|info|שירות לקוחות|חשבוניות|קבלות|הזמנות|חיובים)$`)
 )
 
 // vendorOf tells who sold: the sender, unless that is a platform that sends for
@@ -69,8 +69,8 @@ func vendorOf(m *message) (proto.Vendor, proto.Field) {
 		if domain == "" {
 			return proto.Vendor{}, proto.Field{}
 		}
-		label, _, _ := strings.Cut(domain, ".")
-		return proto.Vendor{Name: strings.ToUpper(label[:1]) + label[1:], Domain: domain}, proto.Field{Source: "sender/domain", Confidence: 0.6, Text: domain}
+		first := firstLabel(domain)
+		return proto.Vendor{Name: strings.ToUpper(first[:1]) + first[1:], Domain: domain}, proto.Field{Source: "sender/domain", Confidence: 0.6, Text: domain}
 	}
 	if seller, kind, ok := documentSeller(m); ok && domain != "" && !ownsDomain(name, domain) && ownsDomain(seller.name, domain) && len(foldLetters(seller.name)) >= len(foldLetters(firstLabel(domain))) {
 		return proto.Vendor{Name: seller.name, Domain: domain}, proto.Field{Source: wayLabelled + kind, Confidence: seller.sure, Text: script.Clip(seller.text, maxFieldText)} // a person of the firm sent it
@@ -110,7 +110,7 @@ func documentSeller(m *message) (seller named, kind string, ok bool) {
 
 func statedSeller(m *message) (name, text, source string) {
 	if name = sellerIn(m.subject); name != "" {
-		return name, m.subject, "labelled/subject"
+		return name, m.subject, wayLabelled + "subject"
 	}
 	for _, doc := range m.texts() {
 		for _, l := range doc.lines[:min(len(doc.lines), 40)] {
@@ -119,7 +119,7 @@ func statedSeller(m *message) (name, text, source string) {
 				continue
 			}
 			if name = sellerIn(t); name != "" {
-				return name, t, "labelled/" + doc.kind
+				return name, t, wayLabelled + doc.kind
 			}
 		}
 	}

@@ -30,7 +30,7 @@ func TestVendorOf(t *testing.T) {
 			t.Parallel()
 			m := &message{from: parseSender(tt.from), subject: tt.subject}
 			if tt.text != "" {
-				m.docs = []document{{kind: "text", lines: page.Text(tt.text)}}
+				m.docs = []*document{{kind: "text", lines: page.Text(tt.text)}}
 			}
 			got, field := vendorOf(m)
 			if got.Name != tt.vendor || got.Domain != tt.domain || (field.Confidence > 0) != (tt.vendor != "") {

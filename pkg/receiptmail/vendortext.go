@@ -1,12 +1,13 @@
 package receiptmail
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/page"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
@@ -17,17 +18,17 @@ type named struct {
 }
 
 var (
-	sellerLabel = regexp.MustCompile(`(?i)^(?:sold by|seller|merchant|vendor|supplier|issued by|issuer|billed by|invoice from|bill from|service provider|provider|store|shop|payee|paid to|retailer|restaurant|business name|company name|verkäufer|rechnungssteller|rechnungsersteller|vendu par|vendeur|vendedor|venditore|emisor|sprzedawca|verkoper|שם (?:ה)?עסק|(?:שם )?בית (?:ה)?עסק|שם (?:ה)?ספק|ספק|המוכר|מנפיק|שם העוסק)(?: name)?\s*(?::|$)\s*(.*)$`)
-	buyerLabel  = regexp.MustCompile(`(?i)\b(?:bill(?:ed|ing)?(?: address)?(?: to)?|invoice(?:d)? to|sold to|ship(?:ped|ping)?(?: address)?(?: to)?|customer|client|buyer|deliver(?:y|ed)?(?: address| to)|attn|recipient|rechnungsempfänger|leistungsempfänger|käufer|kunde|lieferadresse|client|acheteur|cliente|nabywca|klant)\b|לכבוד|שם (?:ה)?לקוח|פרטי (?:ה)?לקוח|(?:ה)?לקוח|עבור:`)
+	sellerLabel = pattern.MustCompile(`(?i)^(?:sold by|seller|merchant|vendor|supplier|issued by|issuer|billed by|invoice from|bill from|service provider|provider|store|shop|payee|paid to|retailer|restaurant|business name|company name|verkäufer|rechnungssteller|rechnungsersteller|vendu par|vendeur|vendedor|venditore|emisor|sprzedawca|verkoper|שם (?:ה)?עסק|(?:שם )?בית (?:ה)?עסק|שם (?:ה)?ספק|ספק|המוכר|מנפיק|שם העוסק)(?: name)?\s*(?::|$)\s*(.*)$`)
+	buyerLabel  = pattern.MustCompile(`(?i)\b(?:bill(?:ed|ing)?(?: address)?(?: to)?|invoice(?:d)? to|sold to|ship(?:ped|ping)?(?: address)?(?: to)?|customer|client|buyer|deliver(?:y|ed)?(?: address| to)|attn|recipient|rechnungsempfänger|leistungsempfänger|käufer|kunde|lieferadresse|client|acheteur|cliente|nabywca|klant)\b|לכבוד|שם (?:ה)?לקוח|פרטי (?:ה)?לקוח|(?:ה)?לקוח|עבור:`)
 	// A company's legal form closes its name.
-	legalName     = regexp.MustCompile(`^(?:(?:from|by|©|\(c\)|copyright|\d{4})\s+)*([\p{L}\p{N}][\p{L}\p{N}&.,'+ -]{1,60}?,? (?:Ltd\.?|Limited|Inc\.?|LLC|L\.L\.C\.|LLP|PLC|Corp\.?|Corporation|Co\.|Company|GmbH(?: & Co\.? KG)?|AG|KG|UG|e\.K\.|B\.V\.|BV|N\.V\.|S\.A\.(?:S\.|R\.L\.)?|SAS|SARL|SA|S\.r\.l\.|SRL|S\.p\.A\.|SpA|S\.L\.|SL|Sp\. z o\.o\.|s\.r\.o\.|a\.s\.|Oy|AB|ApS|A/S|AS|Kft\.?|Pty\.?(?: Ltd\.?)?|Pvt\.? Ltd\.?|K\.K\.|Sàrl|בע"מ))(?:[\s,.;)|-]|$)`)
-	hebrewCompany = regexp.MustCompile(`([\p{Hebrew}][\p{Hebrew}\p{N}&.,'" -]{1,50}? בע"מ)(?:[\s,.;)|-]|$)`)
-	titleName     = regexp.MustCompile(`(?i)^([\p{L}\p{N}][\p{L}\p{N}&.' -]{1,40}?)\s+(?:tax |sales |vat |e-?|payment |order |purchase )?(?:invoice|receipt|bill)$`)
-	titleWords    = regexp.MustCompile(`(?i)^(?:tax|sales|vat|your|the|this|an?|original|copy|retail|commercial|official|e|duplicate|final|new|paid|payment|order|purchase|online|electronic|credit|proforma|pro-forma|simplified|monthly|annual|full|digital)\b`)
-	webAddress    = regexp.MustCompile(`(?i)(?:https?://|www\.|[a-z0-9._%+-]+@)?((?:[a-z0-9](?:[a-z0-9-]{0,40}[a-z0-9])?\.){1,4}[a-z]{2,12})\b`)
+	legalName     = pattern.MustCompile(`^(?:(?:from|by|©|\(c\)|copyright|\d{4})\s+)*([\p{L}\p{N}][\p{L}\p{N}&.,'+ -]{1,60}?,? (?:Ltd\.?|Limited|Inc\.?|LLC|L\.L\.C\.|LLP|PLC|Corp\.?|Corporation|Co\.|Company|GmbH(?: & Co\.? KG)?|AG|KG|UG|e\.K\.|B\.V\.|BV|N\.V\.|S\.A\.(?:S\.|R\.L\.)?|SAS|SARL|SA|S\.r\.l\.|SRL|S\.p\.A\.|SpA|S\.L\.|SL|Sp\. z o\.o\.|s\.r\.o\.|a\.s\.|Oy|AB|ApS|A/S|AS|Kft\.?|Pty\.?(?: Ltd\.?)?|Pvt\.? Ltd\.?|K\.K\.|Sàrl|בע"מ))(?:[\s,.;)|-]|$)`)
+	hebrewCompany = pattern.MustCompile(`([\p{Hebrew}][\p{Hebrew}\p{N}&.,'" -]{1,50}? בע"מ)(?:[\s,.;)|-]|$)`)
+	titleName     = pattern.MustCompile(`(?i)^([\p{L}\p{N}][\p{L}\p{N}&.' -]{1,40}?)\s+(?:tax |sales |vat |e-?|payment |order |purchase )?(?:invoice|receipt|bill)$`)
+	titleWords    = pattern.MustCompile(`(?i)^(?:tax|sales|vat|your|the|this|an?|original|copy|retail|commercial|official|e|duplicate|final|new|paid|payment|order|purchase|online|electronic|credit|proforma|pro-forma|simplified|monthly|annual|full|digital)\b`)
+	webAddress    = pattern.MustCompile(`(?i)(?:https?://|www\.|[a-z0-9._%+-]+@)?((?:[a-z0-9](?:[a-z0-9-]{0,40}[a-z0-9])?\.){1,4}[a-z]{2,12})\b`)
 )
 
-var commonDomain = regexp.MustCompile(`\.(?:com|net|org|io|co|de|fr|it|es|nl|be|at|ch|pl|se|no|dk|fi|cz|uk|il|eu|us|ca|au|app|dev|shop|store|ai)$`)
+var commonDomain = pattern.MustCompile(`\.(?:com|net|org|io|co|de|fr|it|es|nl|be|at|ch|pl|se|no|dk|fi|cz|uk|il|eu|us|ca|au|app|dev|shop|store|ai)$`)
 
 // elsewhere are domains that many receipts name, and none belongs to the seller.
 var elsewhere = map[string]bool{
@@ -65,7 +66,7 @@ func sellerInText(lines []page.Line) (named, bool) {
 			if found, ok := labelledSeller(lines, i, j); ok {
 				all = append(all, found)
 			}
-			for _, form := range []*regexp.Regexp{legalName, hebrewCompany} {
+			for _, form := range []*pattern.Pattern{legalName, hebrewCompany} {
 				if m := form.FindStringSubmatch(cell); m != nil && i-buyer > 3 {
 					all = append(all, named{strings.Trim(m[1], " ,"), cell, sureSellerLegal - float64(min(i, 20))/200})
 					break
@@ -78,7 +79,7 @@ func sellerInText(lines []page.Line) (named, bool) {
 	}
 	all = append(all, sellerOfSite(lines)...)
 	if len(all) == 0 && len(lines) > 0 {
-		if head := script.Clip(lines[0].Cells[0], maxSentence); isName(head) && !documentTitle.MatchString(head) && !buyerLabel.MatchString(head) && labelRole(head) == roleNone && !strings.ContainsAny(head, "0123456789/@:") && len(strings.Fields(head)) <= maxSpelled+1 {
+		if head := script.Clip(lines[0].Cells[0], maxSentence); isName(head) && !documentTitle.MatchString(head) && !buyerLabel.MatchString(head) && label.Of(head) == label.None && !strings.ContainsAny(head, "0123456789/@:") && len(strings.Fields(head)) <= maxSpelled+1 {
 			all = append(all, named{head, head, sureSellerHead})
 		}
 	}
@@ -111,13 +112,13 @@ func labelledSeller(lines []page.Line, i, j int) (named, bool) {
 // isName tells whether a text may be a company's name: short, with letters, and
 // neither an address nor a number.
 func isName(s string) bool {
-	letters := strings.Count(strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) {
-			return 'a'
+	letters, all := 0, 0
+	for _, r := range s {
+		if all++; unicode.IsLetter(r) {
+			letters++
 		}
-		return -1
-	}, s), "a")
-	return letters >= 2 && len([]rune(s)) <= 60 && 2*letters > len([]rune(s)) && !strings.Contains(s, "@") && !notAName.MatchString(s) && !documentName.MatchString(s) && !strings.HasSuffix(s, ":")
+	}
+	return letters >= 2 && all <= 60 && 2*letters > all && !strings.Contains(s, "@") && !notAName.MatchString(s) && !documentName.MatchString(s) && !strings.HasSuffix(s, ":")
 }
 
 // sellerOfSite names the owner of the web address that a document names most, in
@@ -146,8 +147,7 @@ func sellerOfSite(lines []page.Line) []named {
 	}
 	var all []named
 	for _, d := range order {
-		label, _, _ := strings.Cut(d, ".")
-		if name, text := spelled(lines, foldLetters(label)); name != "" {
+		if name, text := spelled(lines, foldLetters(firstLabel(d))); name != "" {
 			all = append(all, named{name, text, sureSellerSite + min(0.05*float64(count[d]), 0.15)})
 		}
 	}

@@ -3,11 +3,14 @@
 package dates
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
@@ -25,6 +28,7 @@ var months = map[string]time.Month{
 }
 
 var (
+	anyMonth   = pattern.MustCompile(strings.Join(slices.Sorted(maps.Keys(months)), `|`))
 	dayFirst   = regexp.MustCompile(`(?:^|[^\d\p{L}])(\d{1,2})(?:st|nd|rd|th|\.)?[\s-]{1,2}(?:de |ב|of )?-?([\p{L}]{3,10}'?)\.?,?[\s-]{1,2}(?:de )?(\d{4}|'?\d{2})(?:\D|$)`)
 	monthFirst = regexp.MustCompile(`(?:^|[^\d\p{L}])(\p{L}{3,9})\.? (\d{1,2})(?:st|nd|rd|th)? ?,? ?(\d{4})(?:\D|$)`)
 	isoDate    = regexp.MustCompile(`(?:^|\D)(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:\D|$)`)
@@ -78,15 +82,16 @@ func Parse(s string, orderOf func() Order, received time.Time) (time.Time, bool)
 	if m := isoDate.FindStringSubmatch(s); m != nil {
 		return makeDate(m[1], asMonth(m[2]), m[3])
 	}
-	lower := strings.ToLower(s)
-	if m := dayFirst.FindStringSubmatch(lower); m != nil {
-		if month, ok := MonthOf(m[2]); ok {
-			return makeDate(m[3], month, m[1])
+	if lower := strings.ToLower(s); anyMonth.MatchString(lower) {
+		if m := dayFirst.FindStringSubmatch(lower); m != nil {
+			if month, ok := MonthOf(m[2]); ok {
+				return makeDate(m[3], month, m[1])
+			}
 		}
-	}
-	if m := monthFirst.FindStringSubmatch(lower); m != nil {
-		if month, ok := MonthOf(m[1]); ok {
-			return makeDate(m[3], month, m[2])
+		if m := monthFirst.FindStringSubmatch(lower); m != nil {
+			if month, ok := MonthOf(m[1]); ok {
+				return makeDate(m[3], month, m[2])
+			}
 		}
 	}
 	m := numeric.FindStringSubmatch(s)

@@ -3,12 +3,12 @@
 package page
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
@@ -39,7 +39,7 @@ func Column(from, to Line, j int) int {
 // Text is all of the line.
 func (l Line) Text() string { return strings.Join(l.Cells, " ") }
 
-var textColumns = regexp.MustCompile(`\t+| {3,}|\s*\|\s*|\s*(?:\.{3,}|…+|_{3,})\s*`)
+var textColumns = pattern.MustCompile(`\t+| {3,}|\s*\|\s*|\s*(?:\.{3,}|…+|_{3,})\s*`)
 
 // Bounds on one line. Few mails come near them: a paragraph that does is read
 // as several lines, a row as its first cells.
@@ -135,8 +135,8 @@ func layTextLine(raw string) Line {
 // Words that most Hebrew receipts contain, and the same as programs leave them
 // that write Hebrew in the order of the screen.
 var (
-	hebrewLogical = regexp.MustCompile(`סה"כ|חשבונית|קבלה|מע"מ|תשלום|תאריך|לכבוד|הזמנה|מספר`)
-	hebrewVisual  = regexp.MustCompile(`כ"הס|תינובשח|הלבק|מ"עמ|םולשת|ךיראת|דובכל|הנמזה|רפסמ`)
+	hebrewLogical = pattern.MustCompile(`סה"כ|חשבונית|קבלה|מע"מ|תשלום|תאריך|לכבוד|הזמנה|מספר`)
+	hebrewVisual  = pattern.MustCompile(`כ"הס|תינובשח|הלבק|מ"עמ|םולשת|ךיראת|דובכל|הנמזה|רפסמ`)
 )
 
 // joinSigns puts a currency that has a cell of its own to the number beside it.
@@ -192,7 +192,7 @@ func TurnVisual(lines []Line) {
 	}
 }
 
-var leftToRight = regexp.MustCompile(`%?[A-Za-z0-9](?:[A-Za-z0-9.,:/@_%+&'-]*[A-Za-z0-9%])?`)
+var leftToRight = pattern.MustCompile(`%?[A-Za-z0-9](?:[A-Za-z0-9.,:/@_%+&'-]*[A-Za-z0-9%])?`)
 
 func reverseVisual(s string) string {
 	r := []rune(s)

@@ -1,41 +1,46 @@
-package receiptmail
+// Package label tells what the words beside an amount say of it: that it is a
+// total, a tax, what was charged, or nothing of the kind. It is pure, and bounded
+// in the length of what it reads.
+package label
 
 import (
-	"regexp"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 )
 
-// role is what a label says of the amount beside it. Of roles that can be a
+// Role is what a label says of the amount beside it. Of roles that can be a
 // receipt's total the higher one wins: what was charged is the total, whatever
 // the goods came to before credits and points; what is due comes last.
-type role int
+type Role int
 
+// The roles, the least first.
 const (
-	roleNone     role = iota // no label
-	roleOther                // an amount that is not asked for: shipping, savings, a balance
-	roleItem                 // the price of one thing bought
-	roleSubtotal             // before tax
-	roleTax
-	roleWeak  // "amount", "sum": a total if nothing better is there
-	roleDue   // what is still to be paid
-	roleTotal // "total"
-	roleGrand // a total that says of what: order total, total to pay, total including VAT
-	roleCharged
-	roleRefunded
-	roleReceived // money that came to the mailbox's owner
+	None     Role = iota // no label
+	Other                // an amount that is not asked for: shipping, savings, a balance
+	Item                 // the price of one thing bought
+	Subtotal             // before tax
+	Tax
+	Weak  // "amount", "sum": a total if nothing better is there
+	Due   // what is still to be paid
+	Total // "total"
+	Grand // a total that says of what: order total, total to pay, total including VAT
+	Charged
+	Refunded
+	Received // money that came to the mailbox's owner
 )
 
-func (r role) isTotal() bool { return r >= roleWeak }
+// IsTotal tells whether an amount of the role can be a receipt's total.
+func (r Role) IsTotal() bool { return r >= Weak }
 
-type labelRule struct {
-	pattern *regexp.Regexp
-	role    role
-}
-
-// labelRules are tried in order; the first that matches decides. Labels come
+// rules are tried in order; the first that matches decides. Labels come
 // normalised, in lower case, without what stands in brackets.
-var labelRules = []labelRule{
-	{labelPattern(
+var rules = []struct {
+	pattern *pattern.Pattern
+	role    Role
+}{
+	{anyOf(
 		`total (savings?|saved|discounts?|points|items?|qty|quantity|weight|nights|guests|miles|distance|time|credits?|rewards?|hours|products?|units?|number|balance|usage|refundable|donations? to date)\b`,
 		`.*\b(per|each) (person|night|month|unit|item|day|year|adult|traveler|passenger|guest)\b`, `per-person`,
 		`.*\b(saved|savings?|you save|rewards?|points|cashback|cash back|gift ?cards?|vouchers?|coupons?|promo(tion|code)?s?|credit limit|exchange rate|available)\b`,
@@ -50,38 +55,38 @@ var labelRules = []labelRule{
 		`.*\d+ ?(x )?(תשלומים|installments?|instalments?|monthly payments|payments|raten|mensualités|cuotas|rate)( חודשיים| שווים)? ?(של|בסך|of|à|de|von|da)?$`,
 		`taxes( and|,| &)? (other )?(fees|surcharges|carrier)`, `taxes, fees`,
 		`(gesamtbetrag|summe|total|montant|totale) (der|of|des|dei|de los)\b.*(zuschläge|abschläge|rabatte|nachlässe|allowances|discounts|remises|sconti|descuentos)`, `(erhaltene )?anzahlung(en)?\b`, `skonto\b`, `acomptes? (versés?|reçus?)`,
-	), roleOther},
-	{labelPattern(
+	), Other},
+	{anyOf(
 		`sub[ -]?totals?\b`, `(order |cart |items? |product |merchandise )sub ?total`, `net (amount|total|price|sum|value)`, `total net\b`, `total( amount)?,? (before|excl|excluding|exclusive|ex\b|ex\.|without|w/o|net of)`,
 		`.*\b(before|excluding|excl\.?|without|ex) (tax|taxes|vat|gst)`, `.*(לפני|ללא|לא כולל|בלי) מע"?מ`, `סכום ביניים|סיכום ביניים|סה"כ ביניים|סה"כ (חייב|ללא|לפני)|סכום חייב במע"מ|חייב במע"מ|סה"כ מוצרים|סה"כ פריטים`,
 		`.*\b(ohne|exkl\.?|excl\.?|zzgl\.?|vor) (ust|mwst|umsatzsteuer|mehrwertsteuer|steuern?|btw|tva|iva)\b`, `(positions|waren|artikel)(summe|wert)|basisbetrag|(rechnungs|gesamt)(summe|betrag) netto|total (hors taxes|ht)\b|exclusief btw|totaal excl`,
 		`zwischensumme|netto(betrag|summe)?\b|gesamt netto|sous[ -]?total|total h\.?t\.?\b|montant h\.?t|imponibile|totale parziale|totale netto|.*iva esclusa|base imponible|wartość netto|suma netto|subtotaal|delsumma|mezisoučet`,
-	), roleSubtotal},
-	{labelPattern(
+	), Subtotal},
+	{anyOf(
 		`(total|amount|sum|price|grand total|order total)\b.*\b(incl|including|inclusive|inc)\b.*(tax|vat|gst|fees)`,
 		`(סה"כ|סך|סכום|מחיר|לתשלום|סך הכל|סה"כ לתשלום).* ?(כולל|בתוספת) מע"?מ`, `סה"כ כולל`,
 		`(rechnungs|gesamt)?(summe|betrag) brutto|rechnungssumme$`,
 		`total t\.?t\.?c|montant t\.?t\.?c|(gesamt|summe|total|betrag|rechnungsbetrag).*inkl.*`, `brutto(betrag|summe)?|gesamt brutto|(totale|importe|total).*iva (inclusa|incluido|incl)|wartość brutto|suma brutto`,
-	), roleGrand},
-	{labelPattern(
+	), Grand},
+	{anyOf(
 		`(total |estimated |sales |incl(uding|\.)? |includes |plus )?(tax|vat|v\.a\.t\.?|gst|hst|pst|iva|tva|mwst\.?|ust\.?|btw|moms|pdv|dph|taxes)( total| amount| collected| to be collected| included| incluido| inclus| inclusa| incluso| inklusive)?( ?[(@].*| ?\d.*| on .*| at .*|:.*)?$`,
 		`(sales|state|city|local|county|occupancy|value added|total sales|new york sales) tax\b`, `(סה"כ |סכום |מתוכו |מזה |כולל |הכולל |מתוכם )?(ה?מע"?מ)( .*)?$`, `מס ערך מוסף`,
 		`(steuer|mwst|ust|umsatzsteuer|mehrwertsteuer|tax|vat)[ .-]*(betrag|summe|gesamt)\b`, `total (des )?taxes\b`,
 		`(zzgl\.?|inkl\.?|enthaltene?|davon) .*(mwst|ust|umsatzsteuer|mehrwertsteuer)`, `umsatzsteuer|mehrwertsteuer|montant (de la )?tva|totale iva|di cui iva|cuota iva|podatek|kwota vat|importe iva`,
-	), roleTax},
-	{labelPattern(
+	), Tax},
+	{anyOf(
 		`(total |amount |net )?refund(ed)?( (total|amount|to|issued|via|on)\b.*)?$`, `(total|amount)( has been| was)? refunded`, `.*\b(we('ve| have)?|has been|was|been) refunded( you)?$`, `refund (of|in the amount of|for)$`, `.*\b(refund of|issued a refund of|credit(ed)? (you|your account)( with)?)$`,
 		`(סכום|סה"כ) (ה)?(זיכוי|החזר|מזוכה|לזיכוי|להחזר)`, `.*(זוכית|זוכה|זיכוי|החזר)( כספי)?( על סך| בסך| בסכום)?( של)?$`, `credit (note )?(total|amount)`, `(gutschrift|erstattung|remboursement|rimborso|reembolso|avoir)(sbetrag)?\b.*`,
-	), roleRefunded},
-	{labelPattern(
+	), Refunded},
+	{anyOf(
 		`.*\b(you('ve| have)? (received|got)|sent you|paid you)( a payment of| money:?)?$`, `.*\bpayment received from .*`, `.*\b(payout|payment to you|deposited to your (bank|account))( of| amount)?( of)?$`,
 		`.*(קיבלת|התקבלה העברה|העביר לך|העבירה לך|שלח לך|שלחה לך)( תשלום| העברה| כסף)?( של| על סך| בסך| בסכום( של)?)?$`,
-	), roleReceived},
-	{labelPattern(
+	), Received},
+	{anyOf(
 		`(?:the |your )?(amount|balance|total|payment|total amount|total balance|net amount|sum|please pay|invoice amount)( now)? (due|owing|outstanding|payable)\b.*`, `(please pay|due|due now|due today|outstanding|to be paid|pay this amount|amount to pay)\b.*`, `.*balance due`,
 		`(יתרה|נותר|סכום|חוב) לתשלום`, `לתשלום( עד.*)?$`, `יתרה פתוחה`, `residual|restbetrag|offener betrag|reste dû|noch zu zahlen|amount remaining`, `zahlbetrag|zu zahlen|fälliger betrag|reste à payer|à régler|saldo dovuto|pozostało do zapłaty`,
-	), roleDue},
-	{labelPattern(
+	), Due},
+	{anyOf(
 		`(total |amount |you |you've |you have |sum |we |we've |order )*(charged|paid|billed|debited)( (to|by|with|via|using|on|from|in|today|for|through|at|x)\b.*| \d.*)?$`,
 		`(total |your )?(amount|sum|payment) (charged|paid|billed|taken|tendered|debited|processed|received|successful)\b.*`, `total (charges?|payments?|charged|paid|billed)\b.*`, `(card|credit card|debit card|cc|bank card) (payment|charged?|ending|purchase)\b.*`, `(your )?payments?( amount| total| method.*)?$`, `payments? (of|received|by|via|from|made|with)\b.*`, `charged?( amount| total)?$`, `transaction (amount|total)`, `charge (amount|total|of)`,
 		`you('ve| have)? (just )?(paid|sent|gave|tipped|donated)\b.{0,40}$`,
@@ -90,77 +95,85 @@ var labelRules = []labelRule{
 		`(סה"כ |סך |סכום )?(ה)?(שולם|שולמו|חויב|חיוב|חוייב|ששולם|שחויב|לחיוב|עסקה|תשלום|תשלומים|התקבל|שהתקבל|נגבה|תרומה)( .{0,40})?$`, `(סה"כ|סך|סכום) (ה)?(חיוב|תשלום|עסקה|העסקה|ששולם|שחויב|לחיוב|שהתקבל|התרומה|חיובים)( .*)?$`, `.*(חויבת|חויב כרטיסך|שילמת|חיוב|תשלום|עסקה|תרומה|הוראת קבע|רכישה|הזמנה|קבלה)( \S{1,20}){0,4} ?(בסך|על סך|בסכום|בסכום של|בסך של|על סך של)$`, `(אמצעי תשלום|כרטיס אשראי|ויזה|מאסטרקארד|ישראכרט|אשראי|ביט|העברה בנקאית|אפל פיי|גוגל פיי).{0,40}$`,
 		`(total|montant|somme|totale|gesamt|importe|importo|betrag|bedrag|kwota|razem|suma|totaal|summa) (payée?|réglée?|débitée?|pagato|pagado|bezahlt|gezahlt|zapłacono|betaald|betalt)(?:$|[ :(].*)`,
 		`pagato( con)?.*|pagado.*|payé.*|montant (payé|débité).*|bezahlt.*|gezahlt.*|zapłacono.*|opłacono.*|betaald.*|betalt.*|importe pagado|abgebucht.*`,
-	), roleCharged},
-	{labelPattern(
+	), Charged},
+	{anyOf(
 		`(grand|order|invoice|purchase|trip|booking|receipt|bill|transaction|final|overall|cart|basket|your|ride|fare|reservation|ticket|subscription|monthly|new|fixed|document|estimated|combined|stay|bag|checkout|usd|eur|gbp|ils|net grand) total\b.*`, `(your |the )?total (amount|price|cost|sum|value|fare|to pay|payable|for|order|purchase|invoice|of|bill|fee|fees|rate|incl|due today|paid|usd|eur|gbp|in)\b.*`, `(amount|price|invoice|order|receipt|purchase|bill) (total|amount|value|sum)`, `(ticket|booking|reservation|trip|itinerary|ride|stay|rental) (amount|cost|charges?|value)`, `final (cost|price|amount|charge|payment)`, `.*\b(invoice|bill|order|receipt)\b.{0,40} (for|of|totall?ing)$`,
 		`(סה"כ|סך הכל|סך הכול|סך|סכום) (סופי|כולל|לתשלום|הזמנה|ההזמנה|חשבונית|החשבונית|קבלה|הקבלה|חשבון|החשבון|מסמך|המסמך|רכישה|הרכישה|הקנייה|קנייה|נסיעה|נטו לתשלום|עסקה|לחשבונית|להזמנה|שולם).*`, `סכום (הקבלה|ההזמנה|החשבונית|הקנייה|הרכישה|המסמך|התשלום|לתשלום).*`, `מחיר (סופי|כולל|לתשלום)`, `סה"כ ב(ש"ח|שקלים|דולר|יורו|מטבע).*`,
 		`gesamt(betrag|summe|preis)\b.*|totaalprijs|totalpris|(prix|precio|prezzo|cena) (total|totale|całkowita)|rechnungsbetrag|endbetrag|bestellsumme|summe gesamt|montant total.*|total général|total (de la |de votre |de )?(commande|facture)|(somme|montant|total|reste) (totale? |due? |net )?à (payer|régler)|montant (total|dû|du prélèvement|prélevé)|net à payer.*|totale (ordine|fattura|complessivo|documento|da pagare).*|importe total.*|total (a pagar|pedido|factura).*|do zapłaty.*|razem do zapłaty|łącznie|totaalbedrag|te betalen|att betala|at betale|celkem k úhradě|kwota do zapłaty|お?支払い?(合計|金額)|ご請求(金)?額|合計金額|總計|总计`,
-	), roleGrand},
-	{labelPattern(
+	), Grand},
+	{anyOf(
 		`(the )?totals?$`, `\p{L}+ total$`, `((the|your) )?total (is|was|comes to|[a-z]{3})$`, `סה"?'?כ( .{0,12})?$`, `(ב)?סך הכ[ו]?ל$`, `(gesamt|summe|totale?|totaal|suma|razem|summa|sammanlagt|celkem|összesen|итого|合計|合计)$`,
-	), roleTotal},
-	{labelPattern(`(item |unit |your |list |base )?(price|fare|rate|cost)( each)?$`, `(מחיר|עלות)( יחידה| ליחידה| פריט)?$`, `item (total|price)`, `base fare.*`, `(trip|ride|lyft|uber) fare.*`), roleItem},
-	{labelPattern(`(the )?(amount|sum|value)$`, `סכום$`, `(importe|montant|betrag|importo|kwota|bedrag|belopp|valor)$`, `.*(על סך|בסך|בסכום)( של)?$`, `.*\b(price|cost)$`), roleWeak},
+	), Total},
+	{anyOf(`(item |unit |your |list |base )?(price|fare|rate|cost)( each)?$`, `(מחיר|עלות)( יחידה| ליחידה| פריט)?$`, `item (total|price)`, `base fare.*`, `(trip|ride|lyft|uber) fare.*`), Item},
+	{anyOf(`(the )?(amount|sum|value)$`, `סכום$`, `(importe|montant|betrag|importo|kwota|bedrag|belopp|valor)$`, `.*(על סך|בסך|בסכום)( של)?$`, `.*\b(price|cost)$`), Weak},
 }
 
-// labelPattern joins patterns that must match from the label's beginning.
-func labelPattern(patterns ...string) *regexp.Regexp {
-	return regexp.MustCompile(`^(?:` + strings.Join(patterns, `|`) + `)`)
+// anyOf joins patterns that must match from the label's beginning.
+func anyOf(patterns ...string) *pattern.Pattern {
+	return pattern.MustCompile(`^(?:` + strings.Join(patterns, `|`) + `)`)
 }
 
 var (
-	bracketed  = regexp.MustCompile(`\([^()]{0,60}\)|\[[^\[\]]{0,60}\]`)
-	withoutTax = regexp.MustCompile(`\b(before|excluding|excl\.?|exclusive of|without|ex) (tax|taxes|vat|gst)|(לפני|ללא|לא כולל|בלי) מע"?מ`)
+	bracketed  = pattern.MustCompile(`\([^()]{0,60}\)|\[[^\[\]]{0,60}\]`)
+	withoutTax = pattern.MustCompile(`\b(before|excluding|excl\.?|exclusive of|without|ex) (tax|taxes|vat|gst)|(לפני|ללא|לא כולל|בלי) מע"?מ`)
 )
 
-const (
-	labelEdges = " :=-*•.,;>|/#!\t"
+// MaxLength is how many characters a label has at most: a longer text beside an
+// amount is none.
+const MaxLength = 60
 
-	maxLabel    = 60  // characters; a longer text beside an amount is no label
-	maxSentence = 300 // of running text before an amount, of which the end is read
-)
+// Fits tells whether a text is short enough to be a label.
+func Fits(s string) bool { return utf8.RuneCountInString(s) <= MaxLength }
 
-// labelRole tells what a label says. Running text counts by how it ends.
-func labelRole(label string) role {
+const maxSentence = 300 // characters of running text before an amount, of which the end is read
+
+// edges is what may stand around a label and is none of it.
+const edges = " :=-*•.,;>|/#!\t"
+
+// Trim cuts off what stands around a label.
+func Trim(s string) string { return strings.Trim(s, edges) }
+
+// Of tells what a label says. Running text counts by how it ends.
+func Of(label string) Role {
 	text := strings.ToLower(label)
-	trimmed := strings.Trim(bracketed.ReplaceAllString(text, " "), labelEdges)
+	trimmed := Trim(bracketed.ReplaceAllString(text, " "))
 	trimmed = strings.Join(strings.Fields(trimmed), " ")
 	if trimmed == "" {
-		trimmed = strings.Trim(text, "()[]"+labelEdges)
+		trimmed = strings.Trim(text, "()[]"+edges)
 	}
 	if trimmed == "" {
-		return roleNone
+		return None
 	}
-	if runes := []rune(trimmed); len(runes) > maxLabel {
+	if runes := []rune(trimmed); len(runes) > MaxLength {
 		if len(runes) > maxSentence {
 			runes = runes[len(runes)-maxSentence:]
 		}
 		trimmed = lastClause(string(runes))
 	}
-	if r := roleOf(trimmed, text); r != roleNone {
+	if r := roleOf(trimmed, text); r != None {
 		return r
 	}
 	if last := lastClause(trimmed); last != trimmed {
 		return roleOf(last, text) // "Thank you! Your total is"
 	}
-	return roleNone
+	return None
 }
 
 // roleOf tells what a label says; text is all that stands there, brackets too.
-func roleOf(label, text string) role {
-	for _, r := range labelRules {
+func roleOf(label, text string) Role {
+	for _, r := range rules {
 		if !r.pattern.MatchString(label) {
 			continue
 		}
-		if r.role.isTotal() && withoutTax.MatchString(text) {
-			return roleSubtotal // said in brackets
+		if r.role.IsTotal() && withoutTax.MatchString(text) {
+			return Subtotal // said in brackets
 		}
 		return r.role
 	}
-	return roleNone
+	return None
 }
 
-var clauseEnd = regexp.MustCompile(`[.;:!?]\s+|,\s+| - `)
+var clauseEnd = pattern.MustCompile(`[.;:!?]\s+|,\s+| - `)
 
 // lastClause is what stands after the last stop of a running text.
 func lastClause(s string) string {
