@@ -33,35 +33,37 @@ const (
 // merely names the place.
 type country struct {
 	sign, code string
-	named      []string
+	named      *pattern.Pattern
 	seen       *pattern.Pattern
 }
 
 var unitedStates = pattern.MustCompile(`United States|\bUSA\b|\bU\.S\.|\b[A-Z]{2},? \d{5}(-\d{4})?\b|\b(New York|California|Texas|Florida|Washington|Delaware|Illinois|Massachusetts|Nevada), `)
 
 var countries = []country{
-	{money.Dollar, "USD", []string{"USD", "US$", "US $", "$US", "US dollar"}, unitedStates},
-	{money.Dollar, "AUD", []string{"AUD", " A$", "AU$"}, pattern.MustCompile(`Australia\b|\bABN\b|\.com\.au\b|\b(NSW|VIC|QLD|ACT) \d{4}\b`)},
-	{money.Dollar, "CAD", []string{"CAD", " C$", "CA$"}, pattern.MustCompile(`Canada\b|\b(HST|QST)\b|\.ca\b|\b[A-Z]\d[A-Z] \d[A-Z]\d\b`)},
-	{money.Dollar, "NZD", []string{"NZD", "NZ$"}, pattern.MustCompile(`New Zealand|\.co\.nz\b`)},
-	{money.Dollar, "SGD", []string{"SGD", " S$"}, pattern.MustCompile(`Singapore|\.com\.sg\b`)},
-	{money.Dollar, "HKD", []string{"HKD", "HK$"}, pattern.MustCompile(`Hong Kong|\.com\.hk\b`)},
-	{money.Dollar, "MXN", []string{"MXN", "MX$"}, pattern.MustCompile(`M[eé]xico, |\bRFC\b|\.com\.mx\b`)},
-	{money.Yen, "JPY", []string{"JPY", "円"}, pattern.MustCompile(`Japan|税|注文|\.jp\b`)},
-	{money.Yen, "CNY", []string{"CNY", "RMB", "元"}, pattern.MustCompile(`China|中国|\.cn\b`)},
-	{money.Krone, "SEK", []string{"SEK"}, pattern.MustCompile(`Sweden|Sverige|\.se\b`)},
-	{money.Krone, "NOK", []string{"NOK"}, pattern.MustCompile(`Norway|Norge|\.no\b`)},
-	{money.Krone, "DKK", []string{"DKK"}, pattern.MustCompile(`Denmark|Danmark|\.dk\b`)},
-	{money.Rupee, "INR", []string{"INR", "₹"}, pattern.MustCompile(`India\b|\bGSTIN\b|\.in\b`)},
-	{money.Rupee, "PKR", []string{"PKR"}, pattern.MustCompile(`Pakistan|\.pk\b`)},
-	{money.Rupee, "LKR", []string{"LKR"}, pattern.MustCompile(`Sri Lanka|\.lk\b`)},
+	{money.Dollar, "USD", pattern.MustCompile(`\bUSD\b|\bUS\$|\bUS \$|\$US\b|\bUS dollar\b`), unitedStates},
+	{money.Dollar, "AUD", pattern.MustCompile(`\bAUD\b|\bA\$|\bAU\$`), pattern.MustCompile(`Australia\b|\bABN\b|\.com\.au\b|\b(NSW|VIC|QLD|ACT) \d{4}\b`)},
+	{money.Dollar, "CAD", pattern.MustCompile(`\bCAD\b|\bC\$|\bCA\$`), pattern.MustCompile(`Canada\b|\b(HST|QST)\b|\.ca\b|\b[A-Z]\d[A-Z] \d[A-Z]\d\b`)},
+	{money.Dollar, "NZD", pattern.MustCompile(`\bNZD\b|\bNZ\$`), pattern.MustCompile(`New Zealand|\.co\.nz\b`)},
+	{money.Dollar, "SGD", pattern.MustCompile(`\bSGD\b|\bS\$`), pattern.MustCompile(`Singapore|\.com\.sg\b`)},
+	{money.Dollar, "HKD", pattern.MustCompile(`\bHKD\b|\bHK\$`), pattern.MustCompile(`Hong Kong|\.com\.hk\b`)},
+	{money.Dollar, "MXN", pattern.MustCompile(`\bMXN\b|\bMX\$`), pattern.MustCompile(`M[eé]xico, |\bRFC\b|\.com\.mx\b`)},
+	{money.Yen, "JPY", pattern.MustCompile(`\bJPY\b|円`), pattern.MustCompile(`Japan|税|注文|\.jp\b`)},
+	{money.Yen, "CNY", pattern.MustCompile(`\bCNY\b|\bRMB\b|元`), pattern.MustCompile(`China|中国|\.cn\b`)},
+	{money.Krone, "SEK", pattern.MustCompile(`\bSEK\b`), pattern.MustCompile(`Sweden|Sverige|\.se\b`)},
+	{money.Krone, "NOK", pattern.MustCompile(`\bNOK\b`), pattern.MustCompile(`Norway|Norge|\.no\b`)},
+	{money.Krone, "DKK", pattern.MustCompile(`\bDKK\b`), pattern.MustCompile(`Denmark|Danmark|\.dk\b`)},
+	{money.Rupee, "INR", pattern.MustCompile(`\bINR\b|₹`), pattern.MustCompile(`India\b|\bGSTIN\b|\.in\b`)},
+	{money.Rupee, "PKR", pattern.MustCompile(`\bPKR\b`), pattern.MustCompile(`Pakistan|\.pk\b`)},
+	{money.Rupee, "LKR", pattern.MustCompile(`\bLKR\b`), pattern.MustCompile(`Sri Lanka|\.lk\b`)},
 }
 
-var statedCurrency = pattern.MustCompile(`(?i)(?:(?:amounts?|prices?|totals?|charged|billed|values?) (?:is |are |shown |listed |stated |quoted |charged |billed )*in|currency(?: code)?:?|(?:beträge|preise|angaben|montants?|prix|importi|prezzi|precios|bedragen|kwoty) (?:sind |sont |est |exprimés )?(?:in|en|w)|(?:rechnungs)?währung|devise|valuta|moneda|divisa|waluta|כל המחירים ב-?|הסכומים(?: נקובים)? ב-?|המחירים ב-?|מטבע:?)\s*:?\s*(` + money.Pattern + `)`)
+var statedCurrency = pattern.MustCompile(`(?i)(?:(?:amounts?|prices?|totals?|charged|billed|values?) (?:is |are |shown |listed |stated |quoted |charged |billed )*in|currency(?: code)?:?|(?:beträge|preise|angaben|montants?|prix|importi|prezzi|precios|bedragen|kwoty) (?:sind |sont |est |exprimés )?(?:in|en|w)|(?:rechnungs)?währung|devise|valuta|moneda|divisa|waluta|כל המחירים ב-?|הסכומים(?: נקובים)? ב-?|המחירים ב-?|מטבע:?)\s*:?\s*(` + money.Pattern + `)(.{0,30})`)
 
 // currencyAlone finds what names a currency in a text whose amounts carry none:
 // "Betrag EUR", "Gesamt/€".
-var currencyAlone = pattern.MustCompile(`(?:^|[\s(\[/])(EUR|USD|GBP|ILS|NIS|CHF|PLN|CAD|AUD|INR|€|£|₪|ש"ח)(?:$|[\s)\]:.,])`)
+var currencyAlone = pattern.MustCompile(`(?:^|[\s(\[/])ב?-?(EUR|USD|GBP|ILS|NIS|CHF|PLN|CAD|AUD|INR|€|£|₪|ש"ח|שקלים|שקל)(?:$|[\s)\]:.,])`)
+
+const maxNamed = 100 // in one cell
 
 const maxCurrencyText = 64 << 10 // of a document, looked through for words of countries
 
@@ -93,9 +95,11 @@ func currenciesOf(m *message, doc *document) *currencies {
 	}
 	for _, cell := range cells {
 		if found := statedCurrency.FindStringSubmatch(script.Clip(cell, maxSentence)); found != nil {
-			if code, ok := money.Code(found[1]); ok {
-				c.stated = sureCurrency{code, sureStated}
-				return c
+			for _, word := range strings.FieldsFunc(found[1]+found[2], notOfCode) { // "in New Zealand dollars (NZD)"
+				if code, ok := money.Code(word); ok {
+					c.stated = sureCurrency{code, sureStated}
+					return c
+				}
 			}
 		}
 	}
@@ -115,15 +119,15 @@ func currenciesOf(m *message, doc *document) *currencies {
 	return c
 }
 
+func notOfCode(r rune) bool { return r == ' ' || r == '(' || r == ')' || r == ',' || r == '.' }
+
 // settleSign finds the one country whose currency a document names, or else
 // which it merely names.
 func settleSign(sign string, cells []string) sureCurrency {
 	byName := func(c country) int {
 		n := 0
 		for _, cell := range cells {
-			for _, word := range c.named {
-				n += strings.Count(cell, word)
-			}
+			n += len(c.named.FindAllStringIndex(cell, maxNamed))
 		}
 		return n
 	}

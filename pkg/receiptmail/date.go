@@ -24,7 +24,7 @@ var (
 	// A document's own line tells its day: "Facture n° 12 du 2 juillet 2015".
 	documentDate = pattern.MustCompile(`(?i)(\b(invoice|receipt|bill|facture|factura|fattura|faktura|factuur)|rechnung)\b.{0,40}(\b(dated|of|from|on|issued|du|vom|von|de|del|z dnia|van|date)\b|[·|])|(חשבונית|קבלה|מסמך).{0,40}(מיום|מתאריך|בתאריך)`)
 	orderWord    = pattern.MustCompile(`(?i)\border|bestellung|commande|auftrag|הזמנה`)
-	otherDate    = pattern.MustCompile(`(?i)\bdue\b|deliver|arriv|expir|birth|valid|renew|next|check-?(in|out)|depart|return by|until|start|end date|אספקה|תוקף|לידה|יעד|פירעון|לתשלום עד|חידוש|הבא|limite|échéance|fällig|scadenza|vencimiento|termin płatności|vervaldatum|prélèvement à partir|periode?|תקופה`)
+	otherDate    = pattern.MustCompile(`(?i)\bdue\b|deliver|arriv|expir|birth|valid|renew|next|check-?(in|out)|depart|return by|until|start|end date|אספקה|תוקף|לידה|יעד|פירעון|לתשלום עד|חידוש|(?:חיוב|תשלום|חשבון|מועד) (?:ה)?הבא|limite|échéance|fällig|scadenza|vencimiento|termin płatności|vervaldatum|prélèvement à partir|periode?|תקופה`)
 )
 
 // foundDate is a day with the text it was read from.

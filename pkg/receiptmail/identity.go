@@ -23,7 +23,7 @@ const (
 
 const (
 	numberNoun  = `(?:numbers?|num\b\.?|nos?\b\.?|nr\b\.?|n°|№|id\b|code|ref(?:erence)?\b\.?|locator|מספר|מס'|#)`
-	hebrewNoun  = `(?:מספר|מס'|מס\.?)`
+	hebrewNoun  = `(?:מספר|מס'|מס\.?|מזהה)`
 	numberValue = `#?\s?([A-Za-z0-9][A-Za-z0-9._/-]{1,38}[A-Za-z0-9])(?:$|[\s,;)\].])`
 )
 
@@ -43,25 +43,26 @@ var identities = [...]struct {
 		pattern.MustCompile(`(?:מספר|מס'|מס) (?:ה)?(?:חשבונית(?: מס)?(?:\s?/\s?קבלה)?|קבלה|מסמך|חשבון עסקה)\s?[:#-]?\s?`),
 		pattern.MustCompile(`(?:חשבונית (?:מס|עסקה|זיכוי)(?:\s?/?-?\s?קבלה)?(?: זיכוי)?|חשבונית|קבלה)\s?[:#]?\s?#?`),
 		pattern.MustCompile(`(?i)(?:rechnung(?:s-?)?\s?(?:\(\d{3}\)\s?)?(?:nummer|nr\.?|-nr\.?|#)|(?:n° (?:de )?)?facture\s?(?:n°|no\.?|num[ée]ro)?|numero fattura|fattura n\.?|factura n[.º°]?|n[úu]mero de factura|faktura (?:nr|vat)?\.?|factuurnummer|fakturanummer)\s?[:#-]?\s?`),
-	}, bare: pattern.MustCompile(`(?i)^(?:tax |sales |vat )?(?:invoice|receipt|credit note|bill|rechnung|gutschrift|facture|avoir|factura|fattura|faktura|factuur)\s+(?:nr\.?|no\.?|n°)?\s?([A-Z]{1,6}[-/]?\d[A-Za-z0-9/-]{2,30})(?:$|[\s,;)])`)}, // "Invoice FA-2017-0008"
+	}, bare: pattern.MustCompile(`(?i)(?:^|[\s(:])(?:invoice|receipt|credit note|bill|rechnung|gutschrift|facture|avoir|factura|fattura|fatura|faktura|\p{L}*factuur)\s+(?:nr\.?|no\.?|n\.?[°ºo]?|#)?\s?([A-Z]{1,6}[-/]?\d[A-Za-z0-9/-]{2,30}|(?:FT|FR|FS|FAC) [A-Z0-9]{1,8}/\d{1,12}|\d{4}[-/]\d{3,12}|\d{5,20})(?:$|[\s,;)])`)}, // "Invoice FA-2017-0008"
 	identityOrder: {field: fieldOrderID, sure: 0.9, labels: []*pattern.Pattern{
 		pattern.MustCompile(`(?i)(?:order|purchase|po)\s?(?:` + numberNoun + `\s?)+(?:is\s?)?[:.\s-]*`),
-		pattern.MustCompile(`(?i)\border\s?[:#]\s?`),
+		pattern.MustCompile(`(?i)\b(?:order|commande|pedido|ordine|bestellung|bestelling)(?: reference)?\s?[:#]\s?`),
 		pattern.MustCompile(`(?:ご?注文番号|订单号|訂單編號)\s?[:#]?\s?`),
 		pattern.MustCompile(`(?:הזמנה|הזמנתך|רכישה|קנייה)\s?(?:` + hebrewNoun + `|#)?\s?[:#-]?\s?`),
 		pattern.MustCompile(`(?:מספר|מס'|מס) (?:ה)?(?:הזמנה|רכישה|קנייה)(?: שלך)?\s?[:#-]?\s?`),
-		pattern.MustCompile(`(?i)(?:bestell(?:ung(?:s)?)?-?\s?(?:nummer|nr\.?)|(?:n° de |num[ée]ro de )?commande\s?(?:n°|no\.?)?|numero (?:d'|dell')?ordine|ordine n\.?|n[úu]mero de pedido|pedido n[.º°]?|numer zamówienia|bestelnummer|ordernummer)\s?[:#-]?\s?`),
-	}, bare: pattern.MustCompile(`(?i)\b(?:order|הזמנה|הזמנתך|bestellung|commande|pedido|ordine)\s+#?(\d[\d-]{5,30}\d|[A-Z]{1,6}-\d{2,}[A-Z0-9-]{0,20})(?:$|[\s,;:)\].])`)}, // "for order 8190447712"
+		pattern.MustCompile(`(?i)(?:(?:bestell(?:ung(?:s)?)?|auftrag(?:s)?)-?\s?(?:nummer|nr\.?|id|#|:)|(?:n° de |num[ée]ro de )?commande\s?(?:n°|no\.?)?|numero (?:d'|dell')?ordine|ordine n\.?|n[úu]mero de pedido|pedido n[.º°]?|numer zamówienia|bestelnummer|ordernummer)\s?[:#-]?\s?`),
+	}, bare: pattern.MustCompile(`(?i)(?:\b(?:order|bestellung|bestelling|commande|pedido|ordine|auftrag)|הזמנה(?: שלך)?|הזמנתך)\s+(?:#([A-Z]{0,6}-?\d[A-Z0-9-]{0,30})|(\d[\d-]{5,30}\d|[A-Z]{1,6}-\d{2,}[A-Z0-9-]{0,20}|[A-Z0-9]{0,4}\d[A-Z0-9]{4,12}))(?:$|[\s,;:)\].])`)}, // "for order 8190447712"
 	identityBooking: {field: fieldOrderID, sure: 0.8, labels: []*pattern.Pattern{
 		pattern.MustCompile(`(?i)(?:confirmation|booking|reservation|itinerary|record|pnr|ticket|réservation|dossier|reserva|prenotazione)\s?(?:` + numberNoun + `\s?)+(?:\(pnr\)\s?)?(?:is\s?)?[:.\s-]*`),
+		pattern.MustCompile(`(?i)dossier(?: voyage)?\s?[:#]\s?`),
 		pattern.MustCompile(`(?i)(?:confirmation(?: receipt)?|booking|reservation|record locator|pnr)\s?[:#]\s?`),
-		pattern.MustCompile(`(?i)(?:\bPNR|localizador|buchungs(?:code|nummer)|codice (?:di )?prenotazione|código de reserva|boekings(?:nummer|code)|bokningsnummer|r[ée]f[ée]rence (?:de )?(?:dossier|réservation))\s?[:#]?\s?`),
+		pattern.MustCompile(`(?i)(?:\bPNR|localizador|buchung(?:s(?:code|nummer|referenz))?|codice (?:di )?prenotazione|código de reserva|boekings(?:nummer|code)|bokningsnummer|r[ée]f[ée]rence (?:de )?(?:dossier|réservation))\s?[:#]?\s?`),
 		pattern.MustCompile(`(?:אישור|הזמנת מקום|קוד הזמנה|קוד אישור)\s?(?:` + hebrewNoun + `)?\s?[:#]\s?`),
 	}},
 	identityTransaction: {field: fieldNumber, sure: 0.6, labels: []*pattern.Pattern{
 		pattern.MustCompile(`(?i)(?:transaction|payment|charge|trip|reference)\s?(?:` + numberNoun + `\s?)+[:.\s-]*`),
 		pattern.MustCompile(`(?i)\breference\s?[:#]\s?`),
-		pattern.MustCompile(`(?:אסמכתא|(?:מספר|מס') (?:ה)?(?:עסקה|אסמכתא|תשלום|אישור|נסיעה|פעולה|העברה))\s?[:#-]?\s?`),
+		pattern.MustCompile(`(?:אסמכתא|(?:מספר|מס'|מזהה|קוד) (?:ה)?(?:פוליסה|עסקה|אסמכתא|תשלום|אישור|נסיעה|פעולה|העברה|שובר|פריט))\s?[:#-]?\s?`),
 	}},
 	identityAccount: {field: fieldNumber, sure: 0.5, labels: []*pattern.Pattern{
 		pattern.MustCompile(`(?i)(?:account|contract|customer)\s?(?:` + numberNoun + `\s?)+[:.\s-]*`),
@@ -71,8 +72,9 @@ var identities = [...]struct {
 
 var (
 	valueAtStart = pattern.MustCompile(`^` + numberValue)
-	wholeValue   = pattern.MustCompile(`^#?\s?([A-Za-z0-9][A-Za-z0-9._/-]{1,38}[A-Za-z0-9])$`)
+	wholeValue   = pattern.MustCompile(`^[:#]?\s?([A-Za-z0-9][A-Za-z0-9._/-]{1,38}[A-Za-z0-9])$`)
 	bookingCode  = pattern.MustCompile(`^[A-Z]{5,8}$`)
+	orderCode    = pattern.MustCompile(`^[A-Z]{9}$`) // as PrestaShop makes them
 	looksDated   = pattern.MustCompile(`^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}$|^\d{4}[./-]\d{1,2}[./-]\d{1,2}$`)
 	hasDigit     = pattern.MustCompile(`\d`)
 	moneyLike    = pattern.MustCompile(`^\d+[.,]\d{2}$`)
@@ -132,7 +134,7 @@ func identityIn(text string, kind identity) (id string, labelOnly, ok bool) {
 	}
 	if bare := identities[kind].bare; bare != nil {
 		if m := bare.FindStringSubmatch(text); m != nil {
-			return m[1], false, true
+			return strings.Join(m[1:], ""), false, true
 		}
 	}
 	return "", labelOnly, false
@@ -146,7 +148,7 @@ func isIdentity(value string, kind identity) bool {
 		return false
 	}
 	if !hasDigit.MatchString(value) {
-		return kind == identityBooking && bookingCode.MatchString(value)
+		return kind == identityBooking && bookingCode.MatchString(value) || kind == identityOrder && orderCode.MatchString(value)
 	}
 	return len(value) >= 3
 }

@@ -1,6 +1,7 @@
 package receiptmail
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -43,6 +44,9 @@ func readVersions(m *message, docs []*document) []finding {
 	for i, doc := range docs {
 		readings := m.readingsOf(doc)
 		total, conflict, ok := chooseTotal(readings)
+		if ok {
+			total.role = roleInContext(m, doc, total.role)
+		}
 		if !ok && i == 0 {
 			best = identify(m, doc, doc.lines, m.subject, 0)
 		}
@@ -58,6 +62,31 @@ func readVersions(m *message, docs []*document) []finding {
 		}
 	}
 	return best
+}
+
+var (
+	creditTitle  = pattern.MustCompile(`(?i)^(?:.{0,40}\b)?(?:credit (?:note|memo)|gutschrift|stornorechnung|\p{L}*creditfactuur|creditnota|nota di credito|nota de cr[ée]dito|facture d'avoir|avoir n)|חשבונית (?:מס )?זיכוי|הודעת זיכוי`)
+	ownerWasPaid = pattern.MustCompile(`(?i)(?:לקוח|קונה)\S* שילמ?ה? ב|הודעה לבעל העסק|הכסף יועבר לחשבונך|יזוכה חשבונך|\byou(?:'ve| have)? (?:made a sale|received a new (?:payment|order))|\byou got paid|\byour customer .{0,30}paid|\byour payout|(?:funds|money) will be deposited`)
+)
+
+// roleInContext turns a total into one that was given back, or that came in,
+// where the document's head says so.
+func roleInContext(m *message, doc *document, r label.Role) label.Role {
+	if r >= label.Refunded {
+		return r
+	}
+	says := func(p *pattern.Pattern) bool {
+		return p.MatchString(m.subject) || slices.ContainsFunc(doc.lines[:min(openingLines, len(doc.lines))], func(l page.Line) bool {
+			return slices.ContainsFunc(l.Cells, func(c string) bool { return len(c) <= 2*maxSentence && p.MatchString(c) })
+		})
+	}
+	switch {
+	case r < label.Charged && says(creditTitle):
+		return label.Refunded
+	case says(ownerWasPaid):
+		return label.Received
+	}
+	return r
 }
 
 // reading is one amount with what its label says.
@@ -145,7 +174,7 @@ var saysCard = pattern.MustCompile(`(?i)\b(card|ending|account|acct)\b|[x*•]{2
 
 var saysAmount = pattern.MustCompile(`(?i)\b(total|amount|sum|due|price|gesamt|betrag|summe|totale|importe|montant)|סה"?'?כ|סך|סכום|לתשלום`)
 
-var conditional = pattern.MustCompile(`(?i)^\s*will be .{0,40}\b(?:once|after|when|if)\b`)
+var conditional = pattern.MustCompile(`(?i)^\s?[x×]\s?\d+\b|^\s*will be .{0,40}\b(?:once|after|when|if)\b`)
 
 // labelOf finds the label of amount number k of a cell, whose own text begins
 // at from.
@@ -189,6 +218,11 @@ func labelOf(lines []page.Line, i, j, from, k int, a money.Amount, count int) (r
 		}
 		return reading{role: r, label: cells[back], confidence: sureRow}, true
 	}
+	if last := cells[len(cells)-1]; j == 0 && len(cells) > 1 && script.HasHebrew(last) && !money.Holds(last) && !script.HasLetter(strings.Join(cells[:len(cells)-1], "")) {
+		if r := label.Of(last); r != label.None { // a table whose right column comes last
+			return reading{role: r, label: last, confidence: sureColumn}, true
+		}
+	}
 	if i == 0 {
 		return reading{}, false
 	}
@@ -202,7 +236,7 @@ func labelOf(lines []page.Line, i, j, from, k int, a money.Amount, count int) (r
 	}
 	above := lines[i-1].Cells
 	last := above[len(above)-1]
-	if at := page.Column(lines[i], lines[i-1], j); at >= 0 {
+	if at := page.Column(lines[i], lines[i-1], j); at >= 0 && label.Of(last) == label.None {
 		last = above[at]
 	}
 	if r := label.Of(last); r != label.None && !money.Holds(last) && label.Fits(last) {
@@ -236,6 +270,9 @@ func columnOf(lines []page.Line, i, j int) (reading, bool) {
 // spent follows an amount in "your $5.00 purchase at Corner Shop".
 var spent = pattern.MustCompile(`(?i)^(?:transaction|purchase|payment|charge) (?:with|at|to|from|by|on)\b`)
 
+// includedTax follows an amount in "(includes £7.16 VAT)".
+var includedTax = pattern.MustCompile(`(?i)^(?:of )?(?:vat|gst|hst|tax|iva|tva|mwst|ust|btw|moms|מע"?מ)[^\d\p{L}]*$`)
+
 // roleAfter reads a label that stands behind its amount: "12.00 USD total".
 func roleAfter(cell string, a money.Amount) (reading, bool) {
 	rest := label.Trim(cell[a.End:])
@@ -246,7 +283,10 @@ func roleAfter(cell string, a money.Amount) (reading, bool) {
 		return reading{}, false
 	}
 	r := label.Of(rest)
-	if r != label.Total && r != label.Grand && r != label.Charged {
+	if r == label.Tax && !includedTax.MatchString(rest) {
+		return reading{}, false // "49.00 incl. VAT" is no tax
+	}
+	if r != label.Total && r != label.Grand && r != label.Charged && r != label.Tax {
 		return reading{}, false
 	}
 	return reading{role: r, label: rest, confidence: sureAfter}, true

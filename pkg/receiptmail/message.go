@@ -7,11 +7,13 @@ import (
 	"mime"
 	"net/mail"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jhillyerd/enmime/v2"
 	"github.com/jhillyerd/enmime/v2/mediatype"
+	"github.com/shopspring/decimal"
 
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/charset"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
@@ -81,6 +83,13 @@ func (d *document) scan() [][][]money.Amount {
 		}
 	}
 	return d.amounts
+}
+
+// holds tells whether line i tells the amount.
+func (d *document) holds(i int, value decimal.Decimal) bool {
+	return slices.ContainsFunc(d.scan()[i], func(cell []money.Amount) bool {
+		return slices.ContainsFunc(cell, func(a money.Amount) bool { return a.Value.Equal(value) })
+	})
 }
 
 // texts are the mail's own texts. HTML comes first: its tables tell which label

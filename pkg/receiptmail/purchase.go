@@ -16,12 +16,37 @@ func purchasesOf(m *message, doc *document, readings []reading, total reading, c
 	if parts := splitPurchases(doc, readings); parts != nil {
 		return parts
 	}
+	total, conflict = withLegalVAT(readings, total, conflict, func() time.Time { return dayOf(m, doc) })
 	one := purchase{total: total, conflict: conflict, to: len(doc.lines)}
-	if !explained(doc, readings, total) {
+	if whole, ok := wholeOfPart(doc, readings, total); ok {
+		one.total = whole
+	} else if !explained(doc, readings, total) {
 		one.conflict = true
 	}
 	one.complete(readings, func() time.Time { return dayOf(m, doc) })
 	return []purchase{one}
+}
+
+// withLegalVAT is the total of which the VAT told is what Israel's law takes,
+// where the one chosen is not, and another is.
+func withLegalVAT(readings []reading, total reading, conflict bool, day func() time.Time) (reading, bool) {
+	if total.amount.Currency != "ILS" || !total.amount.Value.IsPositive() {
+		return total, conflict
+	}
+	legal := func(r reading) bool {
+		return slices.ContainsFunc(readings, func(tax reading) bool {
+			return tax.role == label.Tax && tax.amount.Value.IsPositive() && isVAT(r.amount.Value.Sub(tax.amount.Value), tax.amount.Value, day())
+		})
+	}
+	if legal(total) {
+		return total, conflict
+	}
+	for _, r := range readings {
+		if r.role.IsTotal() && r.amount.Currency == "ILS" && legal(r) {
+			return r, false
+		}
+	}
+	return total, conflict
 }
 
 // dayOf is the day that a document tells, or else that of its mail.
@@ -49,12 +74,15 @@ func (p *purchase) complete(readings []reading, day func() time.Time) {
 	total := p.total.amount.Value.Abs()
 	var taxes, subtotals []reading
 	for _, r := range readings {
-		if v := r.amount.Value.Abs(); r.amount.Currency != p.total.amount.Currency && r.amount.Currency != "" || v.GreaterThan(total) {
+		v := r.amount.Value.Abs()
+		if r.amount.Currency != p.total.amount.Currency && r.amount.Currency != "" || v.GreaterThan(total) {
 			continue
 		}
 		switch r.role {
 		case label.Tax:
-			taxes = append(taxes, r)
+			if v.Mul(decimal.NewFromInt(leastGross)).LessThanOrEqual(total) { // else it is what the tax is of
+				taxes = append(taxes, r)
+			}
 		case label.Subtotal:
 			subtotals = append(subtotals, r)
 		default:
@@ -126,7 +154,7 @@ func taxesByRate(taxes, subtotals []reading, total decimal.Decimal) ([2]reading,
 }
 
 // takeGross: a "total" to which a tax is added, and the sum told as well, is a
-// subtotal by another name.
+// subtotal by another name; so is one from which something was taken off before.
 func (p *purchase) takeGross(readings []reading) {
 	if p.total.role >= label.Charged {
 		return
@@ -135,10 +163,11 @@ func (p *purchase) takeGross(readings []reading) {
 		if tax.role != label.Tax || !tax.amount.Value.IsPositive() || tax.amount.Value.GreaterThanOrEqual(p.total.amount.Value) {
 			continue
 		}
-		gross := p.total.amount.Value.Add(tax.amount.Value)
 		for _, r := range readings {
-			if r.role.IsTotal() && r.amount.Value.Sub(gross).Abs().LessThanOrEqual(cents2) && (r.amount.Currency == p.total.amount.Currency || r.amount.Currency == "") {
-				net := p.total
+			if !r.role.IsTotal() || !r.amount.Value.GreaterThan(p.total.amount.Value) || r.amount.Currency != p.total.amount.Currency && r.amount.Currency != "" {
+				continue
+			}
+			if net, ok := netOf(readings, r, tax); ok {
 				net.role = label.Subtotal
 				p.subtotal, p.tax = &net, &tax
 				p.total, p.conflict = r, false
@@ -147,6 +176,20 @@ func (p *purchase) takeGross(readings []reading) {
 		}
 	}
 }
+
+// netOf finds the amount that with a tax makes up a gross one.
+func netOf(readings []reading, gross, tax reading) (reading, bool) {
+	for _, r := range readings {
+		if r.role != label.Tax && r.amount.Value.Add(tax.amount.Value).Sub(gross.amount.Value).Abs().LessThanOrEqual(cents2) {
+			return r, true
+		}
+	}
+	return reading{}, false
+}
+
+// leastGross is how many times a tax a gross amount is at least: no country
+// takes more than a quarter of it.
+const leastGross = 4
 
 // cents2 is how far net and tax may be from the gross by rounding.
 var cents2 = decimal.New(2, -2)

@@ -13,8 +13,9 @@
 //
 // The way down: [Reader.Read] takes the message apart (message.go) and reads what
 // came with it (files.go), asks each strategy for findings (files.go for
-// structured invoices, schemaorg.go, senders.go, and labelled.go with total.go,
-// purchase.go and identity.go), weighs whether it is a receipt (decide.go), tells
+// structured invoices, schemaorg.go, senders.go, labelled.go with total.go,
+// payment.go, purchase.go and identity.go, and where none tells a total
+// unlabelled.go), weighs whether it is a receipt (decide.go), tells
 // its purchases apart, and believes of each field what most speaks for
 // (resolve.go). internal/ holds what needs no mail around it: pages, amounts and
 // their labels, dates, charsets, PDFs, structured invoices, markup.
@@ -32,7 +33,7 @@ import (
 
 // Version is the version of the extractor, stored with each outcome: a message
 // read by an older one can be read again.
-const Version = 2
+const Version = 3
 
 // Result is what a message came to. No receipts: it is none.
 type Result struct {
@@ -97,6 +98,7 @@ const (
 	waySchema   = "schema_org/"
 	waySender   = "sender_rule/"
 	wayLabelled = "labelled/"
+	wayAlone    = "unlabelled/"
 )
 
 const maxFieldText = 200 // characters, as [proto.Field] promises
@@ -158,6 +160,9 @@ func (r *Reader) Read(ctx context.Context, raw []byte, received time.Time) (Resu
 	var found []finding
 	for _, w := range ways {
 		found = append(found, w.read(m)...)
+	}
+	if _, told := surest(found, fieldTotal); !told {
+		found = append(found, unlabelled{}.read(m)...)
 	}
 	result := Result{Sender: rule.name, Decision: decide(m, rule, found)}
 	if !result.Decision.Receipt {

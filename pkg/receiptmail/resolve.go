@@ -53,7 +53,7 @@ func groupPurchases(m *message, found []finding) []group {
 	var leftover []finding // without a total: beside others it tells a number or a day
 	for _, origin := range originsOf(m, found) {
 		var told []group
-		for _, way := range []string{waySender, wayStated, waySchema, wayLabelled} {
+		for _, way := range []string{waySender, wayStated, waySchema, wayLabelled, wayAlone} {
 			told = mergeTelling(m, told, tellingOf(found, origin, way, &leftover))
 		}
 		if origin == originBody {

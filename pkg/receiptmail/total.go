@@ -50,7 +50,7 @@ func chooseTotal(readings []reading) (best reading, conflict, ok bool) {
 		return a.amount.Value.Abs().Cmp(b.amount.Value.Abs()) // two alike: the one that holds the other
 	})
 	if best.role == label.Charged {
-		best = wholeOfPayments(candidates, best)
+		best = wholeOfPayments(candidates, inOwnCurrency(candidates, best))
 	}
 	for _, r := range candidates { // the same amount, told with its currency elsewhere
 		if r.currencySure > best.currencySure && r.amount.Value.Equal(best.amount.Value) {
@@ -148,27 +148,4 @@ func stepsOf(doc *document, readings []reading) []int64 {
 		}
 	}
 	return steps
-}
-
-// wholeOfPayments puts a total back together that was paid in several ways, or
-// of which a part is still due.
-func wholeOfPayments(candidates []reading, best reading) reading {
-	sum := decimal.Zero
-	seen := map[string]bool{}
-	for _, r := range candidates {
-		if key := r.label + r.amount.Value.String(); r.role == label.Charged && !seen[key] {
-			seen[key] = true
-			sum = sum.Add(r.amount.Value)
-		}
-	}
-	for _, r := range candidates {
-		if r.role != label.Total && r.role != label.Grand || !r.amount.Value.GreaterThan(best.amount.Value) {
-			continue
-		}
-		due := r.amount.Value.Sub(best.amount.Value)
-		if r.amount.Value.Equal(sum) || slices.ContainsFunc(candidates, func(d reading) bool { return d.role == label.Due && d.amount.Value.Equal(due) }) {
-			return r
-		}
-	}
-	return best
 }

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 	"github.com/prosaas/receipts/proto"
@@ -33,17 +34,23 @@ var statedSellers = []*pattern.Pattern{
 	pattern.MustCompile(`(?i)\b(?:amounting to|payment of|paid|a total of|sent) [^A-Za-z]{0,4}[\d.,]+(?: ?[A-Z]{3})? to ` + nameValue + `(?: (?:on|for|via|with|using|was|has)\b.*|\s*\(.*|[.!,](?: .*)?)?$`),
 	pattern.MustCompile(`(?:חשבונית מס(?:\s?/?-?\s?קבלה)?|חשבונית|קבלה|חשבון עסקה)(?: שלך)?(?: (?:מס'|מספר))? ?#?\d* ?(?:- ?| מאת | עבור | מ-)` + nameValue + `(?: מ(?:ס|ספר) .*| #.*)?$`),
 	pattern.MustCompile(`^` + nameValue + ` (?:שלח(?:/ה|ה)? (?:לך|לכם|אליך)|הפיק(?:/ה|ה)? (?:עבורך|לך)) `),
-	pattern.MustCompile(`(?:תשלום|חיוב|קנייה|רכישה|עסקה)(?: על סך \S+(?: \S{1,5})?)? (?:ל-|אצל |בבית העסק |לטובת )` + nameValue + `(?: (?:התקבל|בוצע|אושר|נקלט|בתאריך).*)?$`),
+	pattern.MustCompile(`(?:תשלום|חיוב|קנייה|רכישה|עסקה)(?: שלך)?(?: על סך \S+(?: \S{1,5})?)? (?:ל-|אצל |בבית העסק |לטובת )` + nameValue + `(?: (?:התקבל|בוצע|אושר|נקלט|בתאריך).*)?$`),
 }
 
 var (
 	// "Receipt for order 94107-334" names what was bought, not who sold it.
 	documentName = pattern.MustCompile(`(?i)^(?:(?:your |the )?(?:tax )?(?:order|invoice|receipt|purchase|payment|booking|reservation|transaction|subscription|document)|ה?(?:הזמנה|הזמנתך|הזמנת|חשבונית(?: מס)?(?:\s?/?-?\s?קבלה)?|קבלה|עסקה|רכישה|קנייה|תשלום|מסמך|חשבון(?: עסקה)?))(?:\s+(?:numbers?|no\.?|nr\.?|id|מספר|מס'|מס\.?)(?:[\s:#-]*\p{L}{0,4}[-/]?\d[\p{L}\d./-]*)?|[\s:#-]*\p{L}{0,4}[-/]?\d[\p{L}\d./-]*)$`)
 
-	viaPlatform = pattern.MustCompile(`(?i)\s+(?:via|through|באמצעות|דרך)\s+.*$`)
-	notAName    = pattern.MustCompile(`(?i)^(?:no[-_. ]?reply|do[-_. ]?not[-_. ]?reply|info|billing|support|service|sales|orders?|receipts?|invoices?|notifications?|accounts?|payments?|mailer|noreply.*|hello|team|customer (?:service|support)|הודעות|חשבוניות|קבלות|שירות לקוחות)$`)
-	senderRole  = pattern.MustCompile(`(?i)[\s,:|-]+(?:e-?receipts?|receipts?|invoices?|billing|payments?|orders?|support|reservations?|bookings?|notifications?|no-?reply|customer (?:service|support|care)|(?:support |billing |sales )?team|accounts?|store|service|confirmations?|mailer|e-?mail|info|שירות לקוחות|חשבוניות|קבלות|הזמנות|חיובים)$`)
+	viaPlatform = pattern.MustCompile(`(?i)\s+\(?(?:via|through|באמצעות|דרך)\s+.*$`)
+	notAName    = pattern.MustCompile(`(?i)^(?:no[-_. ]?reply|do[-_. ]?not[-_. ]?reply|info|billing|support|service|sales|orders?|receipts?|invoices?|notifications?|accounts?|payments?|mailer|noreply.*|hello|team|customer (?:service|support)|הודעות|חשבוניות|קבלות|שירות לקוחות)$|^(?:hi|hello|dear|שלום|היי|לכבוד)\P{L}`)
+	descriptor  = pattern.MustCompile(`\s+[|–—-]\s+.*$`) // "Oak Bakery | bread since 1921"
+	roleBefore  = pattern.MustCompile(`(?i)^(?:billing|orders?|receipts?|invoices?|payments?|חשבוניות|קבלות|הזמנות|תשלומים)\s*[:|-]\s*`)
+	senderRole  = pattern.MustCompile(`(?i)[\s,:|-]+(?:e-?receipts?|receipts?|invoices?|billing|payments?|orders?|support|reservations?|bookings?|notifications?|no-?reply|customer (?:service|support|care)|(?:support |billing |sales )?team|accounts?|store|service|confirmations?|mailer|e-?mail|info|שירות לקוחות|חשבוניות|קבלות|הזמנות|חיובים|תשלומים|כרטיסים|הודעות|גבייה|הנהלת חשבונות|כספים)$`)
 )
+
+// department is part of many a company's name; it is none where the rest is the
+// domain's.
+var department = pattern.MustCompile(`(?i)[\s,:|-]+(?:accounting|finance|front desk|notices|alerts|tickets|online|particuliers|kundenservice|customer care)$`)
 
 // vendorOf tells who sold: the sender, unless that is a platform that sends for
 // others, or nobody known; then whoever subject or text name.
@@ -51,7 +58,11 @@ func vendorOf(m *message) (proto.Vendor, proto.Field) {
 	domain := registeredDomain(m.from.domain)
 	name := m.from.name
 	via := viaPlatform.MatchString(name)
-	if domain == "" || platforms[domain] || via {
+	if domain == "" || isPlatform(m, name, domain) || via {
+		before := strings.TrimSpace(viaPlatform.ReplaceAllString(name, ""))
+		if via && domain != "" && platforms[domain] && isName(before) {
+			return proto.Vendor{Name: before}, proto.Field{Source: "sender/name", Confidence: 0.85, Text: script.Clip(name, maxFieldText)}
+		}
 		if stated, text, source := statedSeller(m); stated != "" {
 			return proto.Vendor{Name: stated}, proto.Field{Source: source, Confidence: 0.8, Text: script.Clip(text, maxFieldText)}
 		}
@@ -61,8 +72,12 @@ func vendorOf(m *message) (proto.Vendor, proto.Field) {
 		domain = ""
 	}
 	name = strings.TrimSpace(viaPlatform.ReplaceAllString(name, ""))
+	name = descriptor.ReplaceAllString(roleBefore.ReplaceAllString(name, ""), "")
 	for senderRole.MatchString(name) {
 		name = senderRole.ReplaceAllString(name, "")
+	}
+	if bare := department.ReplaceAllString(name, ""); domain != "" && foldLetters(bare) == foldLetters(firstLabel(domain)) {
+		name = bare
 	}
 	name = strings.Trim(name, `"' ,.-`)
 	if name == "" || notAName.MatchString(name) || strings.Contains(name, "@") {
@@ -81,6 +96,28 @@ func vendorOf(m *message) (proto.Vendor, proto.Field) {
 	}
 	return proto.Vendor{Name: name, Domain: domain}, proto.Field{Source: "sender/name", Confidence: sure, Text: script.Clip(m.from.name, maxFieldText)}
 }
+
+// isPlatform tells whether a sender sends for others: a known one, or one of
+// which the mail says that it was sent through it.
+func isPlatform(m *message, name, domain string) bool {
+	if platforms[domain] || firstLabel(domain) == "paypal" {
+		return true
+	}
+	sender := foldLetters(name)
+	if len(sender) < 4 {
+		return false
+	}
+	for _, doc := range m.texts() {
+		for _, l := range doc.lines {
+			if through := sentThrough.FindStringSubmatch(script.Clip(l.Text(), maxSentence)); through != nil && strings.HasPrefix(foldLetters(through[1]), sender) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var sentThrough = pattern.MustCompile(`(?i)(?:sent (?:via|through|with|using)|powered by|issued (?:via|through)|generated by|(?:נשלח|נשלחה|הופק|הופקה) (?:באמצעות|על ידי|דרך|ע"י))\s+(.*)$`)
 
 // ownsDomain tells whether a domain is the name's own: shoe-house.co.uk is Shoe House Ltd's.
 func ownsDomain(name, domain string) bool {
@@ -129,7 +166,7 @@ func statedSeller(m *message) (name, text, source string) {
 func sellerIn(text string) string {
 	for _, p := range statedSellers {
 		if m := p.FindStringSubmatch(text); m != nil {
-			if name := strings.Trim(m[1], ` "'.,:;-`); !documentName.MatchString(name) && isName(name) {
+			if name := strings.Trim(m[1], ` "'.,:;-`); !documentName.MatchString(name) && isName(name) && label.Of(name) == label.None {
 				return name
 			}
 		}

@@ -19,7 +19,7 @@ type named struct {
 
 var (
 	sellerLabel = pattern.MustCompile(`(?i)^(?:sold by|seller|merchant|vendor|supplier|issued by|issuer|billed by|invoice from|bill from|service provider|provider|store|shop|payee|paid to|retailer|restaurant|business name|company name|verkäufer|rechnungssteller|rechnungsersteller|vendu par|vendeur|vendedor|venditore|emisor|sprzedawca|verkoper|שם (?:ה)?עסק|(?:שם )?בית (?:ה)?עסק|שם (?:ה)?ספק|ספק|המוכר|מנפיק|שם העוסק)(?: name)?\s*(?::|$)\s*(.*)$`)
-	buyerLabel  = pattern.MustCompile(`(?i)\b(?:bill(?:ed|ing)?(?: address)?(?: to)?|invoice(?:d)? to|sold to|ship(?:ped|ping)?(?: address)?(?: to)?|customer|client|buyer|deliver(?:y|ed)?(?: address| to)|attn|recipient|rechnungsempfänger|leistungsempfänger|käufer|kunde|lieferadresse|client|acheteur|cliente|nabywca|klant)\b|לכבוד|שם (?:ה)?לקוח|פרטי (?:ה)?לקוח|(?:ה)?לקוח|עבור:`)
+	buyerLabel  = pattern.MustCompile(`(?i)\b(?:bill(?:ed|ing)?(?: address)?(?: to)?|invoice(?:d)? to|sold to|ship(?:ped|ping)?(?: address)?(?: to)?|customer|client|buyer|deliver(?:y|ed)?(?: address| to)|attn|recipient|rechnungsempfänger|leistungsempfänger|käufer|kunde|lieferadresse|client|acheteur|cliente|nabywca|klant)\b|\breceived (?:with thanks )?from\b|קיבלתי מ|התקבל מ|לכבוד|שם (?:ה)?לקוח|פרטי (?:ה)?לקוח|(?:ה)?לקוח|עבור:`)
 	// A company's legal form closes its name.
 	legalName     = pattern.MustCompile(`^(?:(?:from|by|©|\(c\)|copyright|\d{4})\s+)*([\p{L}\p{N}][\p{L}\p{N}&.,'+ -]{1,60}?,? (?:Ltd\.?|Limited|Inc\.?|LLC|L\.L\.C\.|LLP|PLC|Corp\.?|Corporation|Co\.|Company|GmbH(?: & Co\.? KG)?|AG|KG|UG|e\.K\.|B\.V\.|BV|N\.V\.|S\.A\.(?:S\.|R\.L\.)?|SAS|SARL|SA|S\.r\.l\.|SRL|S\.p\.A\.|SpA|S\.L\.|SL|Sp\. z o\.o\.|s\.r\.o\.|a\.s\.|Oy|AB|ApS|A/S|AS|Kft\.?|Pty\.?(?: Ltd\.?)?|Pvt\.? Ltd\.?|K\.K\.|Sàrl|בע"מ))(?:[\s,.;)|-]|$)`)
 	hebrewCompany = pattern.MustCompile(`([\p{Hebrew}][\p{Hebrew}\p{N}&.,'" -]{1,50}? בע"מ)(?:[\s,.;)|-]|$)`)
@@ -70,6 +70,11 @@ func sellerInText(lines []page.Line) (named, bool) {
 				if m := form.FindStringSubmatch(cell); m != nil && i-buyer > 3 {
 					all = append(all, named{strings.Trim(m[1], " ,"), cell, sureSellerLegal - float64(min(i, 20))/200})
 					break
+				}
+			}
+			if at := taxIDLabel.FindStringIndex(cell); at != nil && i-buyer > 3 {
+				if name := strings.Trim(cell[:at[0]], " |,-–()·"); isName(name) {
+					all = append(all, named{name, cell, sureSellerLegal})
 				}
 			}
 			if m := titleName.FindStringSubmatch(cell); m != nil && i < 5 && !titleWords.MatchString(m[1]) && i-buyer > 3 {

@@ -49,12 +49,12 @@ var currencyWords = map[string]string{
 	"₹": "INR", "inr": "INR", "sek": "SEK", "nok": "NOK", "dkk": "DKK", "kč": "CZK", "czk": "CZK", "ft": "HUF", "huf": "HUF",
 	"ron": "RON", "lei": "RON", "bgn": "BGN", "лв": "BGN", "₽": "RUB", "rub": "RUB", "руб": "RUB", "₴": "UAH", "uah": "UAH",
 	"₺": "TRY", "try": "TRY", "₩": "KRW", "krw": "KRW", "฿": "THB", "thb": "THB", "aed": "AED", "sar": "SAR", "zar": "ZAR", "₱": "PHP", "php": "PHP",
-	"jod": "JOD", "egp": "EGP", "ars": "ARS", "clp": "CLP", "cop": "COP", "myr": "MYR", "rm": "MYR", "idr": "IDR", "vnd": "VND", "₫": "VND", "ngn": "NGN", "₦": "NGN", "kes": "KES",
+	"jod": "JOD", "egp": "EGP", "ars": "ARS", "clp": "CLP", "cop": "COP", "myr": "MYR", "rm": "MYR", "idr": "IDR", "vnd": "VND", "₫": "VND", "đ": "VND", "ngn": "NGN", "₦": "NGN", "kes": "KES",
 	"$": Dollar, "¥": Yen, "kr": Krone, "kr.": Krone, "rs": Rupee, "rs.": Rupee,
 }
 
 // Pattern is what may name a currency beside an amount, in any regular expression.
-const Pattern = `US\s?\$|\$US|USD\s?\$|U\.S\.\s?\$|CA\s?\$|CAD\s?\$|CDN\s?\$|AU\s?\$|AUD\s?\$|NZD?\s?\$|HKD?\s?\$|MX\s?\$|NT\s?\$|CN¥|JP¥|[CASR]\$|[$€£₪¥₹₽₴₺₩฿₱₫₦円元]|ש"ח|ש'ח|שח|שקלים|שקל|דולר|יורו|אירו|zł|Kč|лв|руб|Fr\.|Rs\.?|kr\.?|(?:[A-Za-z]{2,5})`
+const Pattern = `US\s?\$|\$US|USD\s?\$|U\.S\.\s?\$|CA\s?\$|CAD\s?\$|CDN\s?\$|AU\s?\$|AUD\s?\$|NZD?\s?\$|HKD?\s?\$|MX\s?\$|NT\s?\$|CN¥|JP¥|[CASR]\$|[$€£₪¥₹₽₴₺₩฿₱₫₦円元]|ש"ח|ש'ח|שח|שקלים|שקל|דולר|יורו|אירו|[zZ][łŁ]|[đĐ]|Kč|лв|руб|Fr\.|Rs\.?|kr\.?|(?:[A-Za-z]{2,5})`
 
 var (
 	number = regexp.MustCompile(`^(?:\d{1,3}(?:[ ,.']\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d{1,4})?)`)
@@ -66,7 +66,7 @@ var (
 	currencyAfter  = regexp.MustCompile(`^\s?(` + Pattern + `)`)
 	indianNumber   = regexp.MustCompile(`^\d{1,3}(,\d{2})+,\d{3}(\.\d{1,2})?`)
 	percentAfter   = regexp.MustCompile(`^\s?(%|‰|percent|אחוז)`)
-	negativeBefore = regexp.MustCompile(`(?:^|[\s:(])-\s?$`)
+	negativeBefore = regexp.MustCompile(`(?:^|[\s:(])-$|(?:^|[:(])\s*-\s$`)
 	perPeriod      = regexp.MustCompile(`^\s?/\s?(?i:mo|month|yr|year|week|day|חודש|שנה|monat|mois|mes|mese)`)
 	unitAfter      = regexp.MustCompile(`^\s?(?i)(kg|km|mi|miles|min|mins|minutes|hours?|hrs?|days?|gb|mb|tb|kwh|pcs|items?|nights?|pts|points|miles|x|am|pm|stars?|units?|pages?|seats?|people|guests?|adults?|years?|months?|weeks?|ק"מ|דקות|שעות|ימים|יחידות|פריטים|נקודות|קוט"ש)(?:$|[^\p{L}])`)
 )
@@ -172,7 +172,7 @@ func readAmount(cell string, start, end int) (Amount, bool) {
 	if wordFollows {
 		if m := currencyAfter.FindStringSubmatchIndex(after); m != nil {
 			word := after[m[2]:m[3]]
-			if c, ok := Code(word); ok && !letterAfter(after[m[3]:], word) {
+			if c, ok := Code(word); ok && !letterAfter(after[m[3]:], word) && !signOfNext(word, after[m[3]:]) {
 				// "$12.00 USD": the word says which dollar.
 				if a.Currency == "" || a.Currency == Dollar || a.Currency == Yen || a.Currency == Krone {
 					a.Currency = c
@@ -199,6 +199,11 @@ func readAmount(cell string, start, end int) (Amount, bool) {
 		a.Value, a.End = a.Value.Neg(), a.End+1
 	}
 	return a, true
+}
+
+// signOfNext tells whether the word is the next amount's: "1234 US $5.00".
+func signOfNext(word, after string) bool {
+	return strings.HasSuffix(word, "$") && after != "" && strings.Contains(digits, after[:1])
 }
 
 var (
@@ -256,8 +261,12 @@ func freeBefore(before string) bool {
 		return true
 	}
 	r, n := utf8.DecodeLastRuneInString(before)
-	if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("#/@*_.,", r) {
+	if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("#/@_.,", r) {
 		return false
+	}
+	if r == '*' { // "*360.00*" is set bold; "**4417" and "2*30" are no amounts
+		prev, _ := utf8.DecodeLastRuneInString(before[:len(before)-n])
+		return prev != '*' && !unicode.IsDigit(prev)
 	}
 	if r == '-' || r == '+' || r == ':' { // 2024-11, +972, 12:30: but "-5.00" and "Total:5.00" are free
 		prev, _ := utf8.DecodeLastRuneInString(before[:len(before)-n])

@@ -3,6 +3,8 @@ package page
 import (
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -78,6 +80,7 @@ type style struct {
 type flow struct {
 	lines []Line
 	open  strings.Builder
+	joint bool // what comes next stands in a span of its own, right behind another
 }
 
 func (f *flow) end() {
@@ -98,6 +101,7 @@ func (w *walker) children(n *html.Node, f *flow, st style, depth int) {
 		case html.TextNode:
 			w.addText(c.Data, f, st)
 		case html.ElementNode:
+			f.joint = c.DataAtom == atom.Span && c.PrevSibling != nil && c.PrevSibling.DataAtom == atom.Span
 			w.element(c, f, st, depth+1)
 		case html.DocumentNode, html.DoctypeNode, html.CommentNode, html.ErrorNode, html.RawNode:
 		}
@@ -110,6 +114,14 @@ func (w *walker) addText(s string, f *flow, st style) {
 	}
 	s = s[:min(len(s), w.text)]
 	w.text -= len(s)
+	if f.joint && s != "" {
+		f.joint = false
+		last, _ := utf8.DecodeLastRuneInString(f.open.String())
+		first, _ := utf8.DecodeRuneInString(s)
+		if isWord(last) && isWord(first) {
+			f.open.WriteByte(' ') // "Total" and "143.30", which a style sheet keeps apart
+		}
+	}
 	for st.pre {
 		first, rest, more := strings.Cut(s, "\n")
 		if !more {
@@ -171,6 +183,8 @@ func (w *walker) element(n *html.Node, f *flow, st style, depth int) {
 	}
 }
 
+func isWord(r rune) bool { return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r)) }
+
 var trailingWhole = regexp.MustCompile(`[$€£₪]\s?[\d,]+\s*$`)
 
 // superscript reads cents set small: $44 with a raised 95 is 44.95.
@@ -227,6 +241,10 @@ func (w *walker) row(tr *html.Node, st style, depth int) []Line {
 		across := make([]Line, height)
 		for _, col := range columns {
 			for i, l := range col {
+				if n := len(across[i].Cells); n > 0 && len(l.Cells) == 1 && centsAlone.MatchString(l.Cells[0]) {
+					across[i].Cells[n-1] += l.Cells[0] // "$196" and ".20", set apart to line up
+					continue
+				}
 				across[i].Cells = append(across[i].Cells, l.Cells...)
 			}
 		}
@@ -238,6 +256,8 @@ func (w *walker) row(tr *html.Node, st style, depth int) []Line {
 	}
 	return down
 }
+
+var centsAlone = regexp.MustCompile(`^[.,]\d{2}$`)
 
 // isAmounts tells whether every line is an amount and nothing else.
 func isAmounts(lines []Line) bool {

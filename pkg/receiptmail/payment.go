@@ -1,0 +1,90 @@
+package receiptmail
+
+import (
+	"slices"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
+)
+
+// wholeOfPart is the greater total that a document tells, where what it says was
+// paid is but a part: a fee in between makes up the rest, or nothing does while
+// all that is known of the payment is its means.
+func wholeOfPart(doc *document, readings []reading, paid reading) (reading, bool) {
+	if paid.role != label.Charged {
+		return reading{}, false
+	}
+	for _, r := range readings {
+		if r.role != label.Total && r.role != label.Grand || r.amount.Currency != paid.amount.Currency || !r.amount.Value.GreaterThan(paid.amount.Value) {
+			continue
+		}
+		rest := r.amount.Value.Sub(paid.amount.Value)
+		for i := min(paid.line, r.line); i < max(paid.line, r.line); i++ {
+			if doc.holds(i, rest) && fee.MatchString(doc.lines[i].Text()) {
+				return r, true
+			}
+		}
+		if meansOfPayment.MatchString(paid.label) && (!explained(doc, readings, paid) || paidBeside(doc, r, rest)) {
+			return r, true
+		}
+	}
+	return reading{}, false
+}
+
+// paidBeside tells whether the rest of a total stands behind it as another
+// payment, and as no credit.
+func paidBeside(doc *document, total reading, rest decimal.Decimal) bool {
+	for i := total.line + 1; i < len(doc.lines); i++ {
+		if doc.holds(i, rest) && !credit.MatchString(doc.lines[i].Text()) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	credit = pattern.MustCompile(`(?i)\b(?:gift|voucher|points|credit|coupon|discount|reward|refund)|זיכוי|שובר|נקודות|קופון|גיפט|מתנה|הנחה`)
+	fee    = pattern.MustCompile(`(?i)\b(?:fees?|surcharge|tip|gratuity)\b|עמלה|עמלת|דמי|טיפ`)
+)
+
+// meansOfPayment is a label that says how something was paid, and no more.
+var meansOfPayment = pattern.MustCompile(`(?i)^[^\p{L}]*(?:(?:paid|payment|charged) )?(?:(?:via|with|by|to|using) )?(?:your )?(?:visa|master ?card|amex|american express|discover|maestro|diners|paypal|כרטיס|אשראי|ויזה|מאסטרקארד)`)
+
+// inOwnCurrency is the total that the document tells in its own currency, where
+// all that was read of the payment is what it came to in the card's.
+func inOwnCurrency(candidates []reading, paid reading) reading {
+	if !meansOfPayment.MatchString(paid.label) {
+		return paid
+	}
+	for _, r := range candidates {
+		if (r.role == label.Total || r.role == label.Grand) && r.amount.Currency != "" && r.amount.Currency != paid.amount.Currency {
+			return r
+		}
+	}
+	return paid
+}
+
+// wholeOfPayments puts a total back together that was paid in several ways, or
+// of which a part is still due.
+func wholeOfPayments(candidates []reading, best reading) reading {
+	sum := decimal.Zero
+	seen := map[string]bool{}
+	for _, r := range candidates {
+		if key := r.label + r.amount.Value.String(); r.role == label.Charged && !seen[key] {
+			seen[key] = true
+			sum = sum.Add(r.amount.Value)
+		}
+	}
+	for _, r := range candidates {
+		if r.role != label.Total && r.role != label.Grand || !r.amount.Value.GreaterThan(best.amount.Value) {
+			continue
+		}
+		due := r.amount.Value.Sub(best.amount.Value)
+		if r.amount.Value.Equal(sum) || slices.ContainsFunc(candidates, func(d reading) bool { return d.role == label.Due && d.amount.Value.Equal(due) }) {
+			return r
+		}
+	}
+	return best
+}
