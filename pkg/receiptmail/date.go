@@ -24,7 +24,7 @@ var (
 	// A document's own line tells its day: "Facture n° 12 du 2 juillet 2015".
 	documentDate = pattern.MustCompile(`(?i)(\b(invoice|receipt|bill|facture|factura|fattura|faktura|factuur)|rechnung)\b.{0,40}(\b(dated|of|from|on|issued|du|vom|von|de|del|z dnia|van|date)\b|[·|])|(חשבונית|קבלה|מסמך).{0,40}(מיום|מתאריך|בתאריך)`)
 	orderWord    = pattern.MustCompile(`(?i)\border|bestellung|commande|auftrag|הזמנה`)
-	otherDate    = pattern.MustCompile(`(?i)\bdue\b|deliver|arriv|expir|birth|valid|renew|next|check-?(in|out)|depart|return by|until|start|end date|אספקה|תוקף|לידה|יעד|פירעון|לתשלום עד|חידוש|(?:חיוב|תשלום|חשבון|מועד) (?:ה)?הבא|limite|échéance|fällig|scadenza|vencimiento|termin płatności|vervaldatum|prélèvement à partir|periode?|תקופה`)
+	otherDate    = pattern.MustCompile(`(?i)\bdue\b|deliver|arriv|expir|birth|valid|renew|next|check-?(in|out)|depart|return by|until|start|end date|אספקה|תוקף|לידה|יעד|פירעון|לתשלום עד|חידוש|(?:חיוב|תשלום|חשבון|מועד) (?:ה)?הבא|limite|échéance|fällig|scadenza|vencimiento|termin płatności|vervaldatum|prélèvement à partir|periode?\b|per[ií]odo|period\b|zeitraum|comprendido|תקופה`)
 )
 
 // foundDate is a day with the text it was read from.
@@ -49,40 +49,64 @@ func readDate(m *message, doc *document, lines []page.Line) (foundDate, bool) {
 	var best foundDate
 	for i, l := range lines {
 		for j, cell := range l.Cells {
-			cell = script.Clip(cell, maxSentence)
-			day, ok := dates.Parse(cell, order, m.received)
-			if !ok || !m.received.IsZero() && (day.After(m.received.Add(dates.Newest)) || day.Before(m.received.Add(-dates.Oldest))) {
-				continue
-			}
 			beside := dateLabelOf(lines, i, j)
-			if otherDate.MatchString(beside) || otherDate.MatchString(cell) {
+			if otherDate.MatchString(beside) {
 				continue
 			}
-			sure := 0.0
-			if m.received.IsZero() && i < headLines {
-				sure = sureHead
-			} else if gap := m.received.Sub(day); gap < dates.Near && gap > -dates.Newest {
-				sure = sureUnlabelled
-			}
-			if documentDate.MatchString(cell) && !orderWord.MatchString(cell) {
-				sure = sureDocumentDate
-			}
-			for _, r := range dateLabels {
-				if sure >= r.sure {
-					break
+			cell, end := script.Clip(cell, maxSentence), 0
+			for _, text := range clausesOf(cell) {
+				end += len(text)
+				day, ok := dates.Parse(text, order, m.received)
+				if !ok || otherDate.MatchString(text) || !m.received.IsZero() && (day.After(m.received.Add(dates.Newest)) || day.Before(m.received.Add(-dates.Oldest))) {
+					continue
 				}
-				if r.pattern.MatchString(beside) || label.Fits(cell) && r.pattern.MatchString(cell) {
-					sure = r.sure
-					break
+				sure := sureOfDate(cell[:end], beside)
+				if m.received.IsZero() && i < headLines {
+					sure = max(sure, sureHead)
+				} else if gap := m.received.Sub(day); gap < dates.Near && gap > -dates.Newest {
+					sure = max(sure, sureUnlabelled)
 				}
-			}
-			if sure > best.sure {
-				best = foundDate{day: day, text: script.Clip(strings.TrimSpace(beside+" "+cell), maxFieldText), sure: sure}
+				if sure > best.sure {
+					best = foundDate{day: day, text: script.Clip(strings.TrimSpace(beside+" "+text), maxFieldText), sure: sure}
+				}
 			}
 		}
 	}
 	return best, best.sure > 0
 }
+
+// sureOfDate tells how sure a date is that ends text, by what is said before it
+// there, and beside it.
+func sureOfDate(text, beside string) float64 {
+	sure := 0.0
+	if documentDate.MatchString(text) && !orderWord.MatchString(text) {
+		sure = sureDocumentDate
+	}
+	for _, r := range dateLabels {
+		if sure >= r.sure {
+			break
+		}
+		if r.pattern.MatchString(beside) || label.Fits(text) && r.pattern.MatchString(text) {
+			return r.sure
+		}
+	}
+	return sure
+}
+
+// betweenClauses parts what is said of one date from what is said of another. A
+// point behind a digit may be the date's own.
+var betweenClauses = pattern.MustCompile(`\p{L}[.;]\s|[;()·|]`)
+
+func clausesOf(text string) []string {
+	var clauses []string
+	from := 0
+	for _, at := range betweenClauses.FindAllStringIndex(text, maxClauses) {
+		clauses, from = append(clauses, text[from:at[1]]), at[1]
+	}
+	return append(clauses, text[from:])
+}
+
+const maxClauses = 20 // of one cell
 
 // dateLabelOf is what stands before the cell, or above it.
 func dateLabelOf(lines []page.Line, i, j int) string {

@@ -19,6 +19,8 @@ func TestReadDateStaysNearTheMail(t *testing.T) {
 		{"due is not issued", []string{"Due date: 2026-03-09"}, ""},
 		{"years before the mail", []string{"Date: 2019-03-09"}, ""},
 		{"after the mail", []string{"Date: 2026-06-09"}, ""},
+		{"issued, and due in brackets", []string{"Invoice 17 of 2026-03-09 (due 2026-03-10)"}, "2026-03-09"},
+		{"due, and issued in the next sentence", []string{"Due 2026-03-10 at noon. Invoice 17 of 2026-03-09"}, "2026-03-09"},
 		{"unlabelled, of the same days", []string{"March 9, 2026"}, "2026-03-09"},
 		{"unlabelled, of another month", []string{"January 9, 2026"}, ""},
 	}

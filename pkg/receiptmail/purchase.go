@@ -38,7 +38,13 @@ func withLegalVAT(readings []reading, total reading, conflict bool, day func() t
 			return tax.role == label.Tax && tax.amount.Value.IsPositive() && isVAT(r.amount.Value.Sub(tax.amount.Value), tax.amount.Value, day())
 		})
 	}
-	if legal(total) {
+	told := 0
+	for _, r := range readings {
+		if r.role.IsTotal() && r.amount.Value.Equal(total.amount.Value) {
+			told++
+		}
+	}
+	if told > 1 || legal(total) { // of what is told twice a tip may be part, which has no VAT
 		return total, conflict
 	}
 	for _, r := range readings {

@@ -76,10 +76,12 @@ func loneTotal(doc *document, readings []reading, in *currencies) (reading, bool
 		return sum, true
 	}
 	items := slices.DeleteFunc(slices.Clone(readings), func(r reading) bool { return r.role != label.Item || r.amount.Currency == "" })
-	for _, only := range [][]reading{items, alone, lone} {
+	for i, only := range [][]reading{items, alone, lone} {
 		if distinct := distinctAmounts(only); len(distinct) == 1 {
 			r := distinct[0]
-			r.role, r.confidence = label.Lone, sureLone
+			if r.role, r.confidence = label.Lone, sureLone; i == 0 {
+				r.role = label.Weak // it has a label, after all
+			}
 			return r, true
 		}
 	}

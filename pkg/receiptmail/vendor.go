@@ -42,8 +42,9 @@ var (
 	documentName = pattern.MustCompile(`(?i)^(?:(?:your |the )?(?:tax )?(?:order|invoice|receipt|purchase|payment|booking|reservation|transaction|subscription|document)|ה?(?:הזמנה|הזמנתך|הזמנת|חשבונית(?: מס)?(?:\s?/?-?\s?קבלה)?|קבלה|עסקה|רכישה|קנייה|תשלום|מסמך|חשבון(?: עסקה)?))(?:\s+(?:numbers?|no\.?|nr\.?|id|מספר|מס'|מס\.?)(?:[\s:#-]*\p{L}{0,4}[-/]?\d[\p{L}\d./-]*)?|[\s:#-]*\p{L}{0,4}[-/]?\d[\p{L}\d./-]*)$`)
 
 	viaPlatform = pattern.MustCompile(`(?i)\s+\(?(?:via|through|באמצעות|דרך)\s+.*$`)
-	notAName    = pattern.MustCompile(`(?i)^(?:no[-_. ]?reply|do[-_. ]?not[-_. ]?reply|info|billing|support|service|sales|orders?|receipts?|invoices?|notifications?|accounts?|payments?|mailer|noreply.*|hello|team|customer (?:service|support)|הודעות|חשבוניות|קבלות|שירות לקוחות)$|^(?:hi|hello|dear|שלום|היי|לכבוד)\P{L}`)
-	descriptor  = pattern.MustCompile(`\s+[|–—-]\s+.*$`) // "Oak Bakery | bread since 1921"
+	notAName    = pattern.MustCompile(`(?i)^(?:no[-_. ]?reply|do[-_. ]?not[-_. ]?reply|info|billing|support|service|sales|orders?|receipts?|invoices?|notifications?|accounts?|payments?|mailer|noreply.*|hello|team|customer (?:service|support)|הודעות|חשבוניות|קבלות|שירות לקוחות)$|^(?:חיוב|תשלום|הוראת קבע|מנוי|הזמנה)(?: .*)?$|^(?:hi|hello|dear|שלום|היי|לכבוד)\P{L}`)
+	onBehalf    = pattern.MustCompile(`(?i)\b(?:on behalf of|from|at) (\S.*)$`) // "Dana from Oak Bakery"
+	descriptor  = pattern.MustCompile(`\s+[|–—-]\s+.*$`)                        // "Oak Bakery | bread since 1921"
 	roleBefore  = pattern.MustCompile(`(?i)^(?:billing|orders?|receipts?|invoices?|payments?|חשבוניות|קבלות|הזמנות|תשלומים)\s*[:|-]\s*`)
 	senderRole  = pattern.MustCompile(`(?i)[\s,:|-]+(?:e-?receipts?|receipts?|invoices?|billing|payments?|orders?|support|reservations?|bookings?|notifications?|no-?reply|customer (?:service|support|care)|(?:support |billing |sales )?team|accounts?|store|service|confirmations?|mailer|e-?mail|info|שירות לקוחות|חשבוניות|קבלות|הזמנות|חיובים|תשלומים|כרטיסים|הודעות|גבייה|הנהלת חשבונות|כספים)$`)
 )
@@ -72,6 +73,9 @@ func vendorOf(m *message) (proto.Vendor, proto.Field) {
 		domain = ""
 	}
 	name = strings.TrimSpace(viaPlatform.ReplaceAllString(name, ""))
+	if through := onBehalf.FindStringSubmatch(name); through != nil {
+		name = through[1]
+	}
 	name = descriptor.ReplaceAllString(roleBefore.ReplaceAllString(name, ""), "")
 	for senderRole.MatchString(name) {
 		name = senderRole.ReplaceAllString(name, "")

@@ -24,15 +24,18 @@ var months = map[string]time.Month{
 	"januar": 1, "februar": 2, "märz": 3, "mai": 5, "juni": 6, "juli": 7, "oktober": 10, "okt": 10, "dezember": 12, "dez": 12,
 	"janvier": 1, "février": 2, "mars": 3, "avril": 4, "juin": 6, "juillet": 7, "août": 8, "septembre": 9, "octobre": 10, "novembre": 11, "décembre": 12,
 	"enero": 1, "febrero": 2, "marzo": 3, "abril": 4, "mayo": 5, "junio": 6, "julio": 7, "agosto": 8, "septiembre": 9, "octubre": 10, "noviembre": 11, "diciembre": 12,
+	"januari": 1, "februari": 2, "maart": 3, "mei": 5, "augustus": 8, "augusti": 8, "marts": 3, "maj": 5,
+	"janeiro": 1, "fevereiro": 2, "março": 3, "maio": 5, "junho": 6, "julho": 7, "setembro": 9, "outubro": 10, "novembro": 11, "dezembro": 12,
+	"stycznia": 1, "lutego": 2, "marca": 3, "kwietnia": 4, "maja": 5, "czerwca": 6, "lipca": 7, "sierpnia": 8, "września": 9, "października": 10, "listopada": 11, "grudnia": 12,
 	"gennaio": 1, "febbraio": 2, "aprile": 4, "maggio": 5, "giugno": 6, "luglio": 7, "settembre": 9, "ottobre": 10, "dicembre": 12,
 }
 
 var (
 	anyMonth   = pattern.MustCompile(strings.Join(slices.Sorted(maps.Keys(months)), `|`))
-	dayFirst   = regexp.MustCompile(`(?:^|[^\d\p{L}])(\d{1,2})(?:st|nd|rd|th|\.)?[\s-]{1,2}(?:de |ב|of )?-?([\p{L}]{3,10}'?)\.?,?[\s-]{1,2}(?:de )?(\d{4}|'?\d{2})(?:\D|$)`)
+	dayFirst   = regexp.MustCompile(`(?:^|[^\d\p{L}])(\d{1,2})(?:st|nd|rd|th|\.)?[\s/-]{0,2}(?:de |ב|of )?-?([\p{L}]{3,12}'?)\.?,?[\s/-]{0,2}(?:de )?(\d{4}|'?\d{2})(?:\D|$)`)
 	monthFirst = regexp.MustCompile(`(?:^|[^\d\p{L}])(\p{L}{3,9})\.? (\d{1,2})(?:st|nd|rd|th)? ?,? ?(\d{4})(?:\D|$)`)
 	isoDate    = regexp.MustCompile(`(?:^|\D)(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:\D|$)`)
-	numeric    = regexp.MustCompile(`(?:^|[^\d./-])(\d{1,2})([./-])(\d{1,2})([./-])(\d{4}|\d{2})(?:$|[^\d./-]|[.](?:\s|$))`)
+	numeric    = regexp.MustCompile(`(?:^|[^\d./-]|\p{Hebrew}-)(\d{1,2})([./-])(\d{1,2})([./-])(\d{4}|\d{2})(?:$|[^\d./-]|[.](?:\s|$))`)
 )
 
 // How far from the mail a document's date may lie.

@@ -35,6 +35,11 @@ func TestParseDate(t *testing.T) {
 		{"20. März 2026", Unknown, "2026-03-20"},
 		{"20 février 2026", Unknown, "2026-02-20"},
 		{"20 de enero de 2026", Unknown, "2026-01-20"},
+		{"20 maart 2026", Unknown, "2026-03-20"},
+		{"20 września 2026", Unknown, "2026-09-20"},
+		{"20/Jan/2026", Unknown, "2026-01-20"},
+		{"20JAN26", Unknown, "2026-01-20"},
+		{"שולם ב-20/01/2026", DMY, "2026-01-20"},
 
 		{"31/02/2026", DMY, ""},
 		{"12", DMY, ""},
