@@ -1,6 +1,7 @@
 package receiptstore_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,13 +43,44 @@ func TestMarks(t *testing.T) {
 		t.Errorf("after a turn that gave its marks back:\n%s", diff)
 	}
 	mark(again, id(2))
+	if n, err := again.Want(t.Context(), []string{id(7), id(8)}, nil, false); err != nil || n != 2 {
+		t.Fatalf("want = %d, %v", n, err)
+	}
+	mark(again, id(7), id(9))
 	last, st := b.begin("j2", 4)
-	if diff := cmp.Diff(map[string]int{id(1): 1, id(2): 2}, st.Marked); diff != "" {
+	if diff := cmp.Diff(map[string]int{id(1): 1, id(2): 2, id(7): 1, id(9): 1}, st.Marked); diff != "" {
 		t.Errorf("after another crash:\n%s", diff)
 	}
+	if diff := cmp.Diff([]string{id(7), id(2), id(1)}, st.Suspects); diff != "" {
+		t.Errorf("still to read:\n%s", diff)
+	}
+	if _, st := b.begin("j3", 4); !slices.Equal(st.Suspects, []string{id(2), id(1)}) {
+		t.Errorf("another job is told to read %v", st.Suspects)
+	}
 	b.save(last, read(id(2)))
-	if _, st := b.begin("j2", 5); len(st.Marked) != 1 || st.Owed != 1 {
-		t.Errorf("state %+v, want one message marked and owed", st)
+	if _, st := b.begin("j2", 5); len(st.Marked) != 3 || st.Owed != 1 {
+		t.Errorf("state %+v, want three messages marked, one of them owed", st)
+	}
+}
+
+// What a job wanted that was canceled while it waited goes when the next begins,
+// not while the job itself goes on.
+func TestNextJobDropsWhatWasWanted(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	w, _ := b.begin("j1", 1)
+	if _, err := w.Want(t.Context(), []string{id(1)}, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		job  string
+		want int64
+	}{{"j1", 1}, {"j2", 0}} {
+		b.begin(step.job, 2)
+		message := b.do("EXISTS", b.keys.Wanted(business, "j1"))
+		if left, err := message.AsInt64(); err != nil || left != step.want {
+			t.Errorf("after %s began: %d keys of what j1 wanted, %v, want %d", step.job, left, err, step.want)
+		}
 	}
 }
 

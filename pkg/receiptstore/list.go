@@ -201,15 +201,18 @@ func (c *scan) after(p place) bool {
 	}
 }
 
+// perReceipt is how many fields the hash of receipts has for each.
+const perReceipt = 4
+
 // load reads the records of places; one that is gone is nil.
 func (s *Store) load(ctx context.Context, business string, places []place) ([]*proto.ReceiptDetail, error) {
 	if len(places) == 0 {
 		return nil, nil
 	}
 	message, err := s.redis.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
-		fields := make([]string, 0, 3*len(places))
+		fields := make([]string, 0, perReceipt*len(places))
 		for _, p := range places {
-			fields = append(fields, p.id, p.id+":e", p.id+":d")
+			fields = append(fields, p.id, p.id+":e", p.id+":d", p.id+":n")
 		}
 		return b.Hmget().Key(s.keys.Receipts(business)).Field(fields...).Build()
 	})
@@ -217,16 +220,16 @@ func (s *Store) load(ctx context.Context, business string, places []place) ([]*p
 		return nil, fmt.Errorf("read %d receipts of business %s: %w", len(places), business, err)
 	}
 	values, err := message.AsStrSlice() // nil becomes ""
-	if err != nil || len(values) != 3*len(places) {
+	if err != nil || len(values) != perReceipt*len(places) {
 		return nil, fmt.Errorf("read %d receipts of business %s: %d values: %w", len(places), business, len(values), err)
 	}
 	out := make([]*proto.ReceiptDetail, len(places))
 	for i, p := range places {
-		stored, overlay, deleted := values[3*i], values[3*i+1], values[3*i+2]
-		if stored == "" {
+		value := values[perReceipt*i:]
+		if value[0] == "" {
 			continue
 		}
-		r, err := decode(p.id, []byte(stored), []byte(overlay), deleted != "")
+		r, err := decode(p.id, []byte(value[0]), []byte(value[1]), value[2] != "", value[3] != "")
 		if err != nil {
 			return nil, err
 		}

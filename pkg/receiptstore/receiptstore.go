@@ -12,14 +12,15 @@
 //
 // Keys of one business (proto.Keys has their text):
 //
-//	Sync        hash: fence, cursor, cursor_at (ms), last_ok (ms)
+//	Sync        hash: fence, cursor, cursor_at (ms), last_ok (ms), the last job
 //	Owed        sorted set, all scores 0: ids behind the cursor, never dropped
-//	Wanted      the same for what one job chose; expires with the job
+//	Wanted      the same for what one job chose; expires with the job, or goes with the next one
 //	Run         hash: one job's position, counts, done; expires with the job
 //	Failures    hash: message id → why, of one job, 10,000 at most; expires with the job
 //	Marks       hash: message id → lease in whose hands it is, and how often it was marked
 //	Outcomes    hash: message id → outcome (see the scripts)
-//	Receipts    hash: <id> the record, <id>:e a person's edits, <id>:d deleted in Gmail
+//	Receipts    hash: <id> the record, <id>:e a person's edits, <id>:d deleted in Gmail,
+//	            <id>:n not found when its message was last read
 //	ReceiptsByDate, ReceiptsByStatus   sorted sets: receipt ids by when their mail came (ms)
 //	Tombstones  set: ids of deleted receipts; these are in no index
 //
@@ -138,4 +139,5 @@ type State struct {
 	Owed     int
 	Wanted   int
 	Marked   map[string]int // message id → how many jobs crashed with it in hand
+	Suspects []string       // of these the ones still owed, or wanted by this job, newest first
 }

@@ -442,6 +442,42 @@ func TestReceiptsOutliveTheirMail(t *testing.T) {
 	}
 }
 
+// A receipt that a later reading of its mail does not find stays and says so,
+// until one finds it again.
+func TestNoLongerFound(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	w, _ := b.begin("j1", 1)
+	one, two := receipt("10.00", at(1)), receipt("20.00", at(1))
+	b.owe(w, []string{id(1)}, "5")
+	b.save(w, read(id(1), one, two))
+	for n, row := range []struct {
+		reading receiptstore.Message
+		lost    [2]bool
+	}{
+		{read(id(1), one), [2]bool{false, true}},
+		{read(id(1)), [2]bool{true, true}},
+		{receiptstore.Message{ID: id(1), Outcome: receiptstore.OutcomeFailed}, [2]bool{true, true}},
+		{read(id(1), one), [2]bool{false, true}},
+		{read(id(1), one, two), [2]bool{false, false}},
+	} {
+		again, _ := b.begin(fmt.Sprint("again", n), 2)
+		if _, err := again.Want(t.Context(), []string{id(1)}, nil, true); err != nil {
+			t.Fatal(err)
+		}
+		b.save(again, row.reading)
+		for ordinal, lost := range row.lost {
+			got, err := b.Get(t.Context(), business, receiptstore.ID(id(1), "body", ordinal))
+			if err != nil || got.NoLongerFound != lost {
+				t.Errorf("reading %d: receipt %d lost %v, %v, want %v", n, ordinal, got.NoLongerFound, err, lost)
+			}
+		}
+		if items, _, err := b.List(t.Context(), business, receiptstore.Filter{}); err != nil || len(items) != 2 {
+			t.Errorf("reading %d: %d receipts listed, %v, want both", n, len(items), err)
+		}
+	}
+}
+
 func TestFinishKeepsWhatIsOwed(t *testing.T) {
 	t.Parallel()
 	b := open(t)

@@ -101,7 +101,7 @@ func cut(s string, n int) string {
 
 // decode brings a stored receipt of any version up to the present one, with the
 // person's edits over it. overlay may be empty.
-func decode(id string, stored, overlay []byte, deletedInGmail bool) (proto.ReceiptDetail, error) {
+func decode(id string, stored, overlay []byte, deletedInGmail, noLongerFound bool) (proto.ReceiptDetail, error) {
 	var rec record
 	if err := json.Unmarshal(stored, &rec); err != nil {
 		return proto.ReceiptDetail{}, fmt.Errorf("decode receipt %s: %w", id, err)
@@ -118,7 +118,8 @@ func decode(id string, stored, overlay []byte, deletedInGmail bool) (proto.Recei
 			Attachments: orEmpty(rec.Attachments), Edited: []string{},
 		},
 		Subtotal: rec.Subtotal, Fields: make(map[string]proto.Field, len(rec.Fields)), LineItems: orEmpty(rec.Lines),
-		ReviewReasons: orEmpty(rec.Reasons), GmailMessageID: rec.Message, AllocationNumber: rec.Allocation, DeletedInGmail: deletedInGmail,
+		ReviewReasons: orEmpty(rec.Reasons), GmailMessageID: rec.Message, AllocationNumber: rec.Allocation,
+		DeletedInGmail: deletedInGmail, NoLongerFound: noLongerFound,
 	}
 	if rec.NeedsReview {
 		r.Status = proto.StatusPendingReview

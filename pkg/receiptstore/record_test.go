@@ -37,7 +37,7 @@ func TestFrozenRecords(t *testing.T) {
 		if err := json.Unmarshal(expected, &want); err != nil {
 			t.Fatal(err)
 		}
-		got, err := decode("r1", stored, overlay, true)
+		got, err := decode("r1", stored, overlay, true, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := decode("r1", frozen, nil, false)
+	want, err := decode("r1", frozen, nil, false, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := decode("r1", stored, nil, false)
+	got, err := decode("r1", stored, nil, false, false)
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
@@ -71,7 +71,7 @@ func TestRecordRoundTrip(t *testing.T) {
 func TestUnreadableRecords(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ stored, overlay string }{{`{`, ``}, {`{}`, ``}, {`{"v":2}`, ``}, {`{"v":1}`, `{`}} {
-		if r, err := decode("r1", []byte(row.stored), []byte(row.overlay), false); err == nil {
+		if r, err := decode("r1", []byte(row.stored), []byte(row.overlay), false, false); err == nil {
 			t.Errorf("decode(%s, %s) = %+v, want an error", row.stored, row.overlay, r)
 		}
 	}

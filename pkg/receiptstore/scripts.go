@@ -58,17 +58,27 @@ local function set_cursor(cursor)
 end
 `
 
-// beginScript raises the fence and tells where things stand.
+// beginScript raises the fence, drops what the job before wanted, if that is
+// another (of one business one job is in flight: it has ended, and nobody comes
+// to read that), and tells where things stand.
 //
+// ARGV 6 key of what a job wants, but for the job.
 // Returns ok, now, cursor, cursor_at, last_ok, owed, wanted, the number of
-// marked messages, these and their marks, then the run's fields and values.
+// marked messages, of each its id, its mark and '1' if it is still to read, then
+// the run's fields and values.
 var beginScript = fenced(`
+local last = redis.call('HGET', sync, 'job')
+if last and last ~= job then redis.call('DEL', ARGV[6] .. last) end
+redis.call('HSET', sync, 'job', job)
 local at = redis.call('HMGET', sync, 'cursor', 'cursor_at', 'last_ok')
 local out = {'ok', now_ms(), at[1] or '', at[2] or '0', at[3] or '0',
   tostring(redis.call('ZCARD', owed)), tostring(redis.call('ZCARD', wanted))}
 local marked = redis.call('HGETALL', marks)
 out[#out + 1] = tostring(#marked / 2)
-for _, v in ipairs(marked) do out[#out + 1] = v end
+for i = 1, #marked, 2 do
+  local waits = redis.call('ZSCORE', owed, marked[i]) or redis.call('ZSCORE', wanted, marked[i])
+  out[#out + 1], out[#out + 2], out[#out + 3] = marked[i], marked[i + 1], waits and '1' or '0'
+end
 for _, v in ipairs(redis.call('HGETALL', run)) do out[#out + 1] = v end
 return out
 `)
@@ -178,7 +188,14 @@ else
   if letter == 'n' then count.not_receipts = 1 end
   for i = 10, #ARGV, 4 do name(ARGV[i]) end
   if string.match(before, '^[rn]') then
-    for rid in string.gmatch(before, ' (%S+)') do name(rid) end
+    for rid in string.gmatch(before, ' (%S+)') do
+      if known[rid] then
+        redis.call('HDEL', receipts, rid .. ':n')
+      elseif redis.call('HEXISTS', receipts, rid) == 1 then
+        redis.call('HSET', receipts, rid .. ':n', '1')
+      end
+      name(rid)
+    end
   end
   redis.call('HSET', outcomes, id, outcome)
 end

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,22 +71,26 @@ type Message struct {
 type Saved struct{ New, Updated, Duplicates int }
 
 // Begin raises the fence and tells where things stand. It comes before any
-// other call.
+// other call. What an earlier job wanted and never got to, because it was
+// canceled while it waited or died, is dropped.
 func (w *Writer) Begin(ctx context.Context) (State, error) {
-	reply, err := w.write(ctx, beginScript)
+	reply, err := w.write(ctx, beginScript, w.store.keys.Wanted(w.fence.Business, ""))
 	if err != nil {
 		return State{}, fmt.Errorf("begin job %s on business %s: %w", w.fence.Job, w.fence.Business, err)
 	}
-	if len(reply) < 7 || len(reply) < 7+2*number(reply[6]) {
+	if len(reply) < 7 || len(reply) < 7+3*number(reply[6]) {
 		return State{}, fmt.Errorf("begin job %s on business %s: script answered %d values", w.fence.Job, w.fence.Business, len(reply))
 	}
 	st := State{Now: instant(reply[0]), Cursor: reply[1], CursorAt: instant(reply[2]), LastOK: instant(reply[3]), Owed: number(reply[4]), Wanted: number(reply[5])}
-	marks, fields := reply[7:7+2*number(reply[6])], reply[7+2*number(reply[6]):]
-	st.Marked = make(map[string]int, len(marks)/2)
-	for i := 0; i < len(marks); i += 2 {
-		_, times, _ := strings.Cut(marks[i+1], " ")
-		st.Marked[marks[i]] = number(times)
+	marks, fields := reply[7:7+3*number(reply[6])], reply[7+3*number(reply[6]):]
+	st.Marked = make(map[string]int, len(marks)/3)
+	for mark := range slices.Chunk(marks, 3) {
+		_, times, _ := strings.Cut(mark[1], " ")
+		if st.Marked[mark[0]] = number(times); mark[2] == "1" {
+			st.Suspects = append(st.Suspects, mark[0])
+		}
 	}
+	slices.SortFunc(st.Suspects, func(a, b string) int { return strings.Compare(b, a) })
 	run := map[string]string{}
 	for i := 0; i+1 < len(fields); i += 2 {
 		run[fields[i]] = fields[i+1]

@@ -40,7 +40,7 @@ type client struct {
 
 func (s *Syncer) client(ctx context.Context, t *turn, mailbox Mailbox) (*client, error) {
 	service, err := gmail.NewService(ctx, option.WithEndpoint(s.endpoint),
-		option.WithHTTPClient(&http.Client{Transport: &bearer{tokens: mailbox.Tokens, base: s.transport}}))
+		option.WithHTTPClient(&http.Client{Transport: &bearer{tokens: mailbox.Tokens, base: s.transport, most: s.most}}))
 	if err != nil {
 		return nil, fmt.Errorf("make a gmail client: %w", err)
 	}

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/prosaas/receipts/pkg/queue"
 	"github.com/prosaas/receipts/pkg/receiptmail"
@@ -47,7 +51,7 @@ func (w *world) turnThatMayCrash(e proto.Envelope, crashed <-chan struct{}) (res
 	select {
 	case <-crashed:
 		restarted := *w.Syncer // another process holds nothing of the dead one's
-		restarted.suspect = make(chan struct{}, 1)
+		restarted.apart = semaphore.NewWeighted(everyReader)
 		w.Syncer = &restarted
 		return proto.SyncResult{}, true
 	case e := <-ended:
@@ -69,7 +73,7 @@ func TestMailThatKillsItsReader(t *testing.T) {
 	}{{"behind the cursor", proto.ModeIncremental, 1}, {"two behind the cursor", proto.ModeIncremental, 2}, {"in a window", proto.ModeFull, 1}} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, options{source: mails(24, 50)})
+			w := newWorld(t, options{source: alike{9}, read: true})
 			poison := map[string]bool{}
 			if row.mode == proto.ModeIncremental {
 				w.mustSync(envelope("first", proto.ModeIncremental))
@@ -111,6 +115,47 @@ func TestMailThatKillsItsReader(t *testing.T) {
 				t.Errorf("left behind: %+v", st)
 			}
 		})
+	}
+}
+
+// What a job crashed with is read before anything else, and while it is in hand
+// nothing else can be, of another business neither.
+func TestSuspectIsReadFirstAndAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{source: alike{4}})
+	w.mustSync(envelope("first", proto.ModeIncremental))
+	arrive := func(first, n int) {
+		for i := range n {
+			w.box.Add(receiptMail("Your receipt", fmt.Sprintf("%d.00", first+i)), mailbox.AddOptions{Date: w.arrival(first + i)})
+		}
+	}
+	arrive(0, 6)
+	crashed := w.crashing("Total paid: 0.00")
+	if _, dead := w.turnThatMayCrash(envelope("j1", proto.ModeIncremental), crashed); !dead {
+		t.Fatal("nothing crashed")
+	}
+	_, st := w.begin("j1")
+	var alone []bool
+	var hand sync.Mutex
+	w.extract = func(ctx context.Context, raw []byte, received time.Time) (receiptmail.Result, error) {
+		hand.Lock()
+		defer hand.Unlock()
+		other := w.apart.TryAcquire(1)
+		if other {
+			w.apart.Release(1)
+		}
+		alone = append(alone, !other)
+		return light(ctx, raw, received)
+	}
+	arrive(6, 3)
+	w.mustSync(envelope("j1", proto.ModeIncremental))
+	if len(st.Suspects) == 0 || len(alone) < len(st.Suspects)+3 {
+		t.Fatalf("%d suspects, %d read", len(st.Suspects), len(alone))
+	}
+	for i, got := range alone {
+		if got != (i < len(st.Suspects)) {
+			t.Errorf("reading %d of %d, the first %d of suspects: alone %v", i, len(alone), len(st.Suspects), got)
+		}
 	}
 }
 

@@ -55,36 +55,38 @@ func TestErrorTable(t *testing.T) {
 		want     string
 		action   string
 		state    proto.ConnectionState
+		failed   string // the code of the message's own failure, where it is its own
 	}{
-		{"token rejected for good", "token rejected", fault("method=history.list,code=401"), "fail reconnect", "Reconnect Gmail", reconnect},
-		{"scope taken away", "scope missing", fault("method=history.list,code=403,reason=insufficientPermissions"), "fail reconnect", "Reconnect Gmail", reconnect},
-		{"scope taken away, in Google's newer words", "scope missing", fault("method=history.list,code=403,reason=ACCESS_TOKEN_SCOPE_INSUFFICIENT"), "fail reconnect", "Reconnect Gmail", reconnect},
-		{"admin block", "admin block", fault("method=history.list,code=403,reason=domainPolicy"), "fail admin_blocked", "Ask the Workspace administrator to allow the app, then sync again", connected},
-		{"no Gmail", "no Gmail", fault("method=history.list,code=400,reason=failedPrecondition"), "fail no_gmail", "Connect an account that has Gmail", connected},
-		{"daily limit", "daily limit", fault("method=messages.get,code=403,reason=dailyLimitExceeded"), "defer gmail_daily_quota", "", connected},
-		{"rate limit", "rate limit", fault("method=messages.get,nth=1,code=403,reason=userRateLimitExceeded"), "done", "", connected},
-		{"rate limit, long", "rate limit", fault("method=messages.get,nth=1,code=429,retry_after=300"), "defer gmail_quota", "", connected},
-		{"refused", "refused", fault("method=history.list,code=403,reason=somethingNew"), "retry gmail_refused", "It is tried again; if it fails for good, look at the worker's logs", connected},
-		{"come back later", "come back later", fault("method=history.list,nth=1,code=503,retry_after=20"), "done", "", connected},
-		{"500 for ever", "passes by itself", fault("method=messages.get,code=500"), "defer gmail_unavailable", "", connected},
-		{"502 with a page", "passes by itself", fault("method=history.list,times=2,kind=html"), "done", "", connected},
-		{"cursor too old", "cursor too old", func(l *linked) { l.box.ExpireHistory() }, "done", "", connected},
-		{"cursor too old, 410", "cursor too old", fault("method=history.list,nth=1,code=410"), "done", "", connected},
-		{"cursor that Gmail does not take", "cursor too old", fault("method=history.list,nth=1,code=400,reason=invalidArgument"), "done", "", connected},
-		{"page token too old", "page token too old", fault("method=history.list,nth=2,code=400,reason=invalidArgument"), "done", "", connected},
-		{"not there yet", "no such message", fault("method=messages.get,nth=1,code=404"), "done", "", connected},
-		{"grant revoked", "", func(l *linked) { l.sim.RevokeTokens("") }, "fail reconnect", "Reconnect Gmail", reconnect},
-		{"grant refused", "", token("method=token,code=400,reason=invalid_grant"), "fail reconnect", "Reconnect Gmail", reconnect},
-		{"client refused", "", token("method=token,code=401,reason=invalid_client"), "fail oauth_client", "Have the operator check GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET", connected},
-		{"token endpoint away", "passes by itself", token("method=token,code=503"), "defer gmail_unavailable", "", connected},
-		{"token ended", "", func(l *linked) { l.sim.ExpireAccessTokens("") }, "done", "", connected},
+		{"token rejected for good", "token rejected", fault("method=history.list,code=401"), "fail reconnect", "Reconnect Gmail", reconnect, ""},
+		{"scope taken away", "scope missing", fault("method=history.list,code=403,reason=insufficientPermissions"), "fail reconnect", "Reconnect Gmail", reconnect, ""},
+		{"scope taken away, in Google's newer words", "scope missing", fault("method=history.list,code=403,reason=ACCESS_TOKEN_SCOPE_INSUFFICIENT"), "fail reconnect", "Reconnect Gmail", reconnect, ""},
+		{"admin block", "admin block", fault("method=history.list,code=403,reason=domainPolicy"), "fail admin_blocked", "Ask the Workspace administrator to allow the app, then sync again", connected, ""},
+		{"no Gmail", "no Gmail", fault("method=history.list,code=400,reason=failedPrecondition"), "fail no_gmail", "Connect an account that has Gmail", connected, ""},
+		{"daily limit", "daily limit", fault("method=messages.get,code=403,reason=dailyLimitExceeded"), "defer gmail_daily_quota", "", connected, ""},
+		{"rate limit", "rate limit", fault("method=messages.get,nth=1,code=403,reason=userRateLimitExceeded"), "done", "", connected, ""},
+		{"rate limit, long", "rate limit", fault("method=messages.get,nth=1,code=429,retry_after=300"), "defer gmail_quota", "", connected, ""},
+		{"refused", "refused", fault("method=history.list,code=403,reason=somethingNew"), "retry gmail_refused", "It is tried again; if it fails for good, look at the worker's logs", connected, ""},
+		{"come back later", "come back later", fault("method=history.list,nth=1,code=503,retry_after=20"), "done", "", connected, ""},
+		{"500 for ever", "passes by itself", fault("method=messages.get,code=500"), "defer gmail_unavailable", "", connected, ""},
+		{"502 with a page", "passes by itself", fault("method=history.list,times=2,kind=html"), "done", "", connected, ""},
+		{"cursor too old", "cursor too old", func(l *linked) { l.box.ExpireHistory() }, "done", "", connected, ""},
+		{"cursor too old, 410", "cursor too old", fault("method=history.list,nth=1,code=410"), "done", "", connected, ""},
+		{"cursor that Gmail does not take", "cursor too old", fault("method=history.list,nth=1,code=400,reason=invalidArgument"), "done", "", connected, ""},
+		{"page token too old", "page token too old", fault("method=history.list,nth=2,code=400,reason=invalidArgument"), "done", "", connected, ""},
+		{"not there yet", "no such message", fault("method=messages.get,nth=1,code=404"), "done", "", connected, ""},
+		{"longer than any answer", "message too large", func(l *linked) { l.most = 600 }, "done", "", connected, "too_large"},
+		{"grant revoked", "", func(l *linked) { l.sim.RevokeTokens("") }, "fail reconnect", "Reconnect Gmail", reconnect, ""},
+		{"grant refused", "", token("method=token,code=400,reason=invalid_grant"), "fail reconnect", "Reconnect Gmail", reconnect, ""},
+		{"client refused", "", token("method=token,code=401,reason=invalid_client"), "fail oauth_client", "Have the operator check GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET", connected, ""},
+		{"token endpoint away", "passes by itself", token("method=token,code=503"), "defer gmail_unavailable", "", connected, ""},
+		{"token ended", "", func(l *linked) { l.sim.ExpireAccessTokens("") }, "done", "", connected, ""},
 	}
-	tested := map[string]bool{"message too large": true} // TestOneLargeMessageAtATime
+	tested := map[string]bool{}
 	for _, row := range rows {
 		tested[row.reaction] = true
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLinked(t, options{source: mails(6, 20), sim: gmailsim.Options{EmptyHistoryPages: true}})
+			l := newLinked(t, options{source: mails(6, 20), read: true, gzip: true, sim: gmailsim.Options{EmptyHistoryPages: true}})
 			l.mustSync(envelope("first", proto.ModeIncremental))
 			before := l.hash(l.keys.Receipts(business))
 			fresh := l.box.Add(receiptMail("Your receipt", "12.00"), mailbox.AddOptions{Date: l.moved.now()})
@@ -110,15 +112,25 @@ func TestErrorTable(t *testing.T) {
 				}
 			}
 
+			l.most = mostAnswer
 			l.sim.ClearFaults()
 			_ = l.moved.sleep(t.Context(), 26*time.Hour)
 			if row.state == reconnect {
 				l.link()
 			}
 			l.mustSync(envelope("j2", proto.ModeIncremental))
-			outcomes := l.hash(l.keys.Outcomes(business))
-			if !strings.HasPrefix(outcomes[fresh], "r") || len(l.hash(l.keys.Failures(business, "j1"))) != 0 {
-				t.Errorf("the message came to %q", outcomes[fresh])
+			outcome, want := l.hash(l.keys.Outcomes(business))[fresh], "r"
+			failures, err := l.store.Failures(t.Context(), business, "j1", "", 10)
+			if row.failed != "" {
+				want = "f"
+			}
+			if !strings.HasPrefix(outcome, want) || err != nil || (len(failures) > 0) != (row.failed != "") {
+				t.Errorf("the message came to %q, failures %v, %v", outcome, failures, err)
+			}
+			for _, failure := range failures {
+				if failure.MessageID != fresh || failure.Reason.Code != row.failed {
+					t.Errorf("failure %+v, want %s of %s", failure, row.failed, fresh)
+				}
 			}
 			if repeated := l.sim.Ledger().Reads.Repeated; repeated != 0 {
 				t.Errorf("%d messages read twice", repeated)
@@ -137,7 +149,6 @@ func TestErrorTable(t *testing.T) {
 func TestDisconnectedInTheMiddle(t *testing.T) {
 	t.Parallel()
 	l := newLinked(t, options{source: alike{30}})
-	l.extract = light
 	var before map[string]string
 	l.nth("messages.get", 3, func() {
 		if err := l.keeper.Disconnect(t.Context(), business); err != nil {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/prosaas/receipts/pkg/connection"
 	"github.com/prosaas/receipts/pkg/receiptmail"
@@ -73,8 +74,9 @@ type Syncer struct {
 	endpoint  string
 	quota     tariff
 	transport *http.Transport
-	large     chan struct{} // held by whoever reads a large message
-	suspect   chan struct{} // held by whoever reads a message that a job crashed with
+	most      int                 // bytes of one answer
+	large     chan struct{}       // held by whoever reads a large message
+	apart     *semaphore.Weighted // a share for each message in hand, all for one that a job crashed with
 	halftime  time.Duration
 	pacific   *time.Location // where Gmail's day begins
 	log       *slog.Logger
@@ -83,8 +85,8 @@ type Syncer struct {
 }
 
 // New makes a syncer over the store, which spends quota by meters and reads
-// mails with reader. open answers
-// a business's mailbox; its errors are those of [connection.Keeper.Tokens].
+// mails with reader. open answers a business's mailbox; its errors are those of
+// [connection.Keeper.Tokens].
 func New(store *receiptstore.Store, meters connection.Meters, open func(ctx context.Context, business string) (Mailbox, error), reader *receiptmail.Reader, opts Options) (*Syncer, error) {
 	if opts.Endpoint == "" {
 		opts.Endpoint = "https://gmail.googleapis.com/"
@@ -111,8 +113,8 @@ func New(store *receiptstore.Store, meters connection.Meters, open func(ctx cont
 	}
 	return &Syncer{
 		store: store, meters: meters, open: open, extract: reader.Read,
-		endpoint: opts.Endpoint, quota: tariff, transport: newTransport(),
-		large: make(chan struct{}, 1), suspect: make(chan struct{}, 1), halftime: opts.JobTimeout / 2, pacific: pacific,
+		endpoint: opts.Endpoint, quota: tariff, transport: newTransport(), most: mostAnswer,
+		large: make(chan struct{}, 1), apart: semaphore.NewWeighted(everyReader), halftime: opts.JobTimeout / 2, pacific: pacific,
 		log: opts.Logger, metrics: newMetrics(opts.Registerer), clock: systemClock(),
 	}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/api/gmail/v1"
 
 	"github.com/prosaas/receipts/pkg/receiptstore"
+	"github.com/prosaas/receipts/proto"
 )
 
 // maxPages bounds one listing: a mailbox of five million messages.
@@ -24,6 +25,7 @@ const maxRestarts = 3
 // comes during the sync is then found behind it. It answers whether messages
 // may have been announced too recently for Gmail to show them.
 func (t *turn) catchUp(ctx context.Context, state receiptstore.State) (justAnnounced bool, err error) {
+	t.report.phase(proto.PhaseHistory)
 	if state.Cursor == "" {
 		id, err := t.gmail.historyID(ctx)
 		if err != nil {

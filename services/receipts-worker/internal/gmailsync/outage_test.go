@@ -17,10 +17,9 @@ func TestTenMinutesOf500(t *testing.T) {
 	for _, mode := range []proto.Mode{proto.ModeIncremental, proto.ModeFull} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
-			end := map[bool]map[string]string{}
+			end, source := map[bool]map[string]string{}, mails(24, 50)
 			for _, outage := range []bool{false, true} {
-				w := newWorld(t, options{source: mails(24, 50)})
-				w.extract = light
+				w := newWorld(t, options{source: source})
 				w.mustSync(envelope("first", proto.ModeIncremental))
 				for i := range 6 {
 					w.box.Add(receiptMail("Your receipt", "1.00"), mailbox.AddOptions{Date: w.arrival(i)})
@@ -68,7 +67,6 @@ func TestTurnThatOnlyFailsHasNotMoved(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, options{source: mails(12, 50)})
-			w.extract = light
 			if mode == proto.ModeIncremental {
 				w.mustSync(envelope("j0", proto.ModeFull))
 				w.box.Add(receiptMail("Your receipt", "5.00"), mailbox.AddOptions{Date: w.moved.now()})

@@ -25,7 +25,7 @@ import (
 // was read again once its outcome was written.
 func TestAnyInterleaving(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(16) {
+	for seed := range uint64(32) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(seed, 5))
@@ -34,7 +34,6 @@ func TestAnyInterleaving(t *testing.T) {
 				box:    mailbox.Options{GetLag: time.Duration(rng.IntN(3)) * 2 * time.Second},
 				sim:    gmailsim.Options{EmptyHistoryPages: rng.IntN(2) == 0},
 			}), rng: rng, visible: map[string]bool{}}
-			i.extract = light
 			i.remember()
 			for range 30 {
 				i.step()

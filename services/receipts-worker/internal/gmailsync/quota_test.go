@@ -14,7 +14,6 @@ import (
 func TestKeepsToTheQuota(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{source: alike{3000}, quota: Quota2026, sim: gmailsim.Options{Quota: gmailsim.Quota2026}})
-	w.extract = light
 	began := w.moved.now()
 	_, result := w.mustSync(envelope("j1", proto.ModeIncremental))
 	took := w.moved.now().Sub(began)
@@ -31,7 +30,6 @@ func TestKeepsToTheQuota(t *testing.T) {
 func TestBucketOutlivesTheTurn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{source: alike{3}, quota: Quota2026})
-	w.extract = light
 	w.mustSync(envelope("j1", proto.ModeIncremental))
 	if slept := len(w.moved.slept); slept != 0 {
 		t.Fatalf("three messages waited %d times", slept)
@@ -54,7 +52,6 @@ func TestBucketOutlivesTheTurn(t *testing.T) {
 func TestRateErrorPausesTheMailboxForAllWorkers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{source: alike{6}})
-	w.extract = light
 	if err := w.sim.AddFault("method=messages.get,nth=2,code=429,retry_after=300"); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -113,11 +114,13 @@ func (t *turn) read(ctx context.Context, ids func(ctx context.Context, below str
 // no more.
 const crashes = 2
 
-// convict gives up the messages that crashed their readers, before anything is
-// read, and says so to the queue: it counts crashes since the job last moved.
-func (t *turn) convict(ctx context.Context) error {
-	for id, times := range t.marked {
-		if times < crashes {
+// readSuspects comes before anything else is read: so a turn crashes by what an
+// earlier one crashed with, or not at all, and each crash but the first convicts.
+// What crashed its reader twice is given up, and the queue is told so: it counts
+// crashes since the job last moved.
+func (t *turn) readSuspects(ctx context.Context, suspects []string) error {
+	for _, id := range suspects {
+		if t.marked[id] < crashes {
 			continue
 		}
 		t.log.ErrorContext(ctx, "message crashes its reader", "business_id", t.business, "message_id", id)
@@ -128,7 +131,13 @@ func (t *turn) convict(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	once := func(_ context.Context, below string, _ int) ([]string, error) {
+		if below != "" {
+			return nil, nil
+		}
+		return slices.DeleteFunc(slices.Clone(suspects), func(id string) bool { return t.marked[id] >= crashes }), nil
+	}
+	return t.read(ctx, once, true)
 }
 
 func crashedReader(id string) receiptstore.Message {
@@ -138,31 +147,34 @@ func crashedReader(id string) receiptstore.Message {
 	}
 }
 
-// take marks a message as in this turn's hands. One that a job crashed with is
-// read beside no other such, so that a second crash tells which of them it is.
-func (t *turn) take(ctx context.Context, id string) (release func(), err error) {
-	release = func() {}
+// everyReader is all shares of what keeps a suspect apart: more than messages
+// can be in hand.
+const everyReader = 1 << 20
+
+// take marks a message as in this turn's hands. One that a job crashed with is in
+// hand beside no other of this worker's, whatever its business, so that a second
+// crash is its own doing.
+func (t *turn) take(ctx context.Context, id string) (putDown func(), err error) {
+	shares := int64(1)
 	if t.marked[id] > 0 {
-		select {
-		case t.suspect <- struct{}{}:
-			release = func() { <-t.suspect }
-		case <-ctx.Done():
-			return release, context.Cause(ctx)
-		}
+		shares = everyReader
+	}
+	if err := t.apart.Acquire(ctx, shares); err != nil {
+		return nil, context.Cause(ctx)
 	}
 	t.inHand.Add(1)
-	return release, t.writer.Mark(ctx, id)
+	if err := t.writer.Mark(ctx, id); err != nil {
+		t.apart.Release(shares)
+		return nil, err
+	}
+	return func() { t.apart.Release(shares) }, nil
 }
 
-// readMessage reads one message and writes what became of it.
+// readMessage reads one message and writes what became of it. It is marked once
+// it is there: to wait for Gmail crashes nobody.
 func (t *turn) readMessage(ctx context.Context, id string, last bool) error {
 	if t.marked[id] >= crashes {
 		return t.save(ctx, crashedReader(id))
-	}
-	putDown, err := t.take(ctx, id)
-	defer putDown()
-	if err != nil {
-		return err
 	}
 	ctx, release := t.oneLargeAtATime(ctx)
 	defer release()
@@ -173,15 +185,21 @@ func (t *turn) readMessage(ctx context.Context, id string, last bool) error {
 		return nil
 	case errors.Is(err, errGone), err == nil && hidden(message.LabelIds):
 		outcome.Outcome = receiptstore.OutcomeGone
+		return t.save(ctx, outcome)
 	case errors.Is(err, errTooLarge):
 		outcome.Outcome, outcome.Reason = receiptstore.OutcomeFailed, receiptstore.Reason{Code: "too_large", Message: "The mail is larger than Gmail delivers"}
+		return t.save(ctx, outcome)
 	case err != nil:
 		return err
-	default:
-		t.interpret(ctx, &outcome, message.Raw, time.UnixMilli(message.InternalDate).UTC())
-		if ctx.Err() != nil { // what was read by then is not all that it says
-			return context.Cause(ctx)
-		}
+	}
+	putDown, err := t.take(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer putDown()
+	t.interpret(ctx, &outcome, message.Raw, time.UnixMilli(message.InternalDate).UTC())
+	if ctx.Err() != nil { // what was read by then is not all that it says
+		return context.Cause(ctx)
 	}
 	if err := t.save(ctx, outcome); err != nil {
 		return err

@@ -124,12 +124,29 @@ func (r *reporter) progress(c receiptstore.Counts, pending int, now time.Time) p
 		WaitingUntil: r.waitingUntil, WaitingReason: r.waitingFor,
 	}
 	p.Percent = percent(p)
-	if p.WindowsDone == p.WindowsTotal && pending > 0 && r.turn.quota.perMinute > 0 {
-		seconds := float64(pending*r.turn.quota.price[methodGet]) / r.turn.quota.perSecond()
-		eta := now.Add(time.Duration(seconds * float64(time.Second))).UTC()
-		p.ETA = &eta
-	}
+	p.ETA = eta(p, r.turn.quota, now)
 	return p
+}
+
+// eta is when the quota allows to be done: what is known is still to be read, and
+// what the windows that are not listed yet will cost if they are like those
+// listed so far. It is unknown where nothing is left, none is listed yet, or
+// there is no limit.
+func eta(p proto.Progress, quota tariff, now time.Time) *time.Time {
+	left := p.WindowsTotal - p.WindowsDone
+	if quota.perMinute == 0 || (left == 0 && p.Pending == 0) || (left > 0 && p.WindowsDone == 0) {
+		return nil
+	}
+	units := p.Pending * quota.price[methodGet]
+	if left > 0 {
+		units += left * (len(searches())*quota.price[methodList] + p.Listed*quota.price[methodGet]/p.WindowsDone)
+	}
+	from := now
+	if p.WaitingUntil != nil && p.WaitingUntil.After(now) {
+		from = *p.WaitingUntil
+	}
+	at := from.Add(time.Duration(float64(units) / quota.perSecond() * float64(time.Second))).UTC()
+	return &at
 }
 
 // percent is how far the job is: windows, as far as what they listed is read.

@@ -15,7 +15,7 @@ import (
 // is at its most talkative, and everything goes wrong once.
 func TestPlantedSecretsAreFoundNowhere(t *testing.T) {
 	t.Parallel()
-	l := newLinked(t, options{source: mails(6, 20)})
+	l := newLinked(t, options{source: mails(6, 20), read: true, gzip: true})
 	const subject, body = "planted-subject", "planted-body"
 	mail := func(i int) {
 		text := append(receiptMail("Your receipt "+subject, "12.00"), "\r\nWhat we talked about, "+body+", stays between us.\r\n"...)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -89,72 +91,108 @@ func (w *world) watch() (r *reads, seen func(n int64, method, id string)) {
 	}
 }
 
+// err makes Gmail err in every way that a sync gets over by itself.
+func (w *world) err() {
+	w.t.Helper()
+	for _, spec := range []string{
+		"method=messages.get,nth=2,kind=reset", "method=messages.get,nth=4,code=429,retry_after=2",
+		"method=messages.list,nth=2,code=503", "method=history.list,nth=1,kind=html",
+	} {
+		if err := w.sim.AddFault(spec); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// lost are the messages that the cursor has passed and that are neither owed nor read.
+func (w *world) lost(announced []string) []string {
+	w.t.Helper()
+	cursor, err := strconv.ParseUint(w.hash(w.keys.Sync(business))["cursor"], 10, 64)
+	if err != nil {
+		return nil // no cursor yet
+	}
+	known := w.hash(w.keys.Outcomes(business))
+	message := w.redis("ZRANGE", w.keys.Owed(business), "0", "-1")
+	owed, err := message.AsStrSlice()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return slices.DeleteFunc(slices.Clone(announced), func(id string) bool {
+		m, err := w.box.Get(id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return m.HistoryID > cursor || known[id] != "" || slices.Contains(owed, id)
+	})
+}
+
 // A sync stopped at any call to Gmail or write to Redis, or dead at any write,
 // while Gmail errs too, and gone on with by another lease, comes to what an
-// undisturbed one comes to, with the same counts; and no message is read again
-// whose outcome was written.
+// undisturbed one comes to, with the same counts; no message is read again whose
+// outcome was written, and wherever it stopped the cursor has passed none that is
+// not owed.
 func TestStopAnywhereAndGoOn(t *testing.T) {
 	t.Parallel()
 	full, incremental, between := envelope("j1", proto.ModeFull), envelope("j1", proto.ModeIncremental), envelope("j1", proto.ModeRange)
 	full.Params.MonthsBack = 1
 	now := time.Now().In(mustZone(t))
 	between.Params.FromDate, between.Params.ToDate = now.AddDate(0, 0, -20).Format(time.DateOnly), now.AddDate(0, 0, -5).Format(time.DateOnly)
-	arrivals := func(n int) func(w *world) {
-		return func(w *world) {
+	arrivals := func(n int) func(w *world) []string {
+		return func(w *world) (ids []string) {
 			w.mustSync(envelope("first", proto.ModeIncremental))
 			for i := range n {
-				w.box.Add(receiptMail("Your receipt", fmt.Sprintf("%d.00", i+1)), mailbox.AddOptions{Date: w.arrival(i)})
+				ids = append(ids, w.box.Add(receiptMail("Your receipt", fmt.Sprintf("%d.00", i+1)), mailbox.AddOptions{Date: w.arrival(i)}))
 			}
+			return ids
 		}
 	}
 	scenarios := []struct {
 		name    string
-		prepare func(w *world)
+		prepare func(w *world) (announced []string)
 		job     proto.Envelope
 	}{
-		{"full", func(*world) {}, full},
-		{"range", func(*world) {}, between},
+		{"full", func(*world) []string { return nil }, full},
+		{"range", func(*world) []string { return nil }, between},
 		{"incremental", arrivals(5), incremental},
-		{"history expired", func(w *world) {
-			arrivals(3)(w)
+		{"history expired", func(w *world) []string {
+			ids := arrivals(3)(w)
 			w.box.ExpireHistory()
+			return ids
 		}, incremental},
 	}
 	source := mails(8, 40)
 	for _, sc := range scenarios {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
-			start := func(t *testing.T) *world {
+			start := func(t *testing.T) (w *world, announced []string) {
 				t.Helper()
-				w := newWorld(t, options{source: source})
-				w.extract = light // what a mail says is not what is tested
-				sc.prepare(w)
+				w = newWorld(t, options{source: source})
+				announced = sc.prepare(w)
 				w.sim.ResetLedger()
 				w.calls.Store(0)
 				w.writes.Store(0)
-				return w
+				return w, announced
 			}
-			undisturbed := start(t)
+			undisturbed, _ := start(t)
 			_, want := undisturbed.mustSync(sc.job)
 			wantState := undisturbed.state()
+			erring, _ := start(t)
+			erring.err()
+			erring.mustSync(sc.job)
 			for _, cut := range cuts() {
-				for at := int64(1); at <= cut.steps(undisturbed); at++ {
+				for at := int64(1); at <= cut.steps(erring); at++ {
 					t.Run(fmt.Sprintf("%s %d", cut.name, at), func(t *testing.T) {
-						w := start(t)
-						for _, spec := range []string{
-							"method=messages.get,nth=2,kind=reset", "method=messages.get,nth=4,code=429,retry_after=2",
-							"method=messages.list,nth=2,code=503", "method=history.list,nth=1,kind=html",
-						} {
-							if err := w.sim.AddFault(spec); err != nil {
-								t.Fatal(err)
-							}
-						}
+						w, announced := start(t)
+						w.err()
 						ctx, stop := context.WithCancelCause(t.Context())
 						defer stop(nil)
 						w.hook(cut.hook(w, at, stop))
 						_, _, err := w.turn(ctx, sc.job)
 						if err != nil && !errors.Is(err, errStopped) && !errors.Is(err, receiptstore.ErrFenced) {
 							t.Fatalf("stopped sync = %v", err)
+						}
+						if lost := w.lost(announced); len(lost) != 0 {
+							t.Errorf("the cursor has passed %v, which nobody is to read", lost)
 						}
 						reads, seen := w.watch()
 						w.hook(seen, nil)

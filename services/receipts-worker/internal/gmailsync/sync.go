@@ -100,7 +100,7 @@ func (t *turn) run(ctx context.Context, zone *time.Location) (proto.SyncResult, 
 		return t.result(state.Counts), nil
 	}
 	t.marked = state.Marked
-	if err := t.convict(ctx); err != nil {
+	if err := t.readSuspects(ctx, state.Suspects); err != nil {
 		return proto.SyncResult{}, err
 	}
 	justAnnounced, err := t.catchUp(ctx, state)

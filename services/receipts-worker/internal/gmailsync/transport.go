@@ -13,7 +13,7 @@ import (
 // of up to 50 MB.
 const (
 	largeAnswer = 8 << 20 * 4 / 3
-	mostAnswer  = 100 << 20
+	mostAnswer  = 100 << 20 // bytes; more is no answer of Gmail's
 )
 
 // newTransport makes the connections to Gmail that all jobs of a worker share.
@@ -38,6 +38,7 @@ func (e *tokenError) Unwrap() error { return e.cause }
 type bearer struct {
 	tokens Tokens
 	base   http.RoundTripper
+	most   int // bytes of an answer
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -64,7 +65,7 @@ func (b *bearer) send(req *http.Request, token string) (*http.Response, error) {
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := b.base.RoundTrip(req)
 	if err == nil {
-		resp.Body = &body{ReadCloser: resp.Body, ctx: req.Context()}
+		resp.Body = &body{ReadCloser: resp.Body, ctx: req.Context(), most: b.most}
 	}
 	return resp, err
 }
@@ -77,6 +78,7 @@ var errTooLarge = errors.New("answer is too large")
 type body struct {
 	io.ReadCloser
 	ctx  context.Context //nolint:containedctx // of the request whose answer this is
+	most int
 	read int
 }
 
@@ -84,7 +86,7 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.read += n
-	if b.read > mostAnswer {
+	if b.read > b.most {
 		return 0, errTooLarge
 	}
 	if b.read > largeAnswer {

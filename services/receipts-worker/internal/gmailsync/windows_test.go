@@ -1,6 +1,7 @@
 package gmailsync
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,60 @@ func TestWindowsTileTheCalendar(t *testing.T) {
 	}
 	if none := windows(0, 0, time.UTC); len(none) != 0 {
 		t.Errorf("windows of nothing: %v", none)
+	}
+}
+
+// edges is a receipt at each of these moments.
+type edges struct {
+	alike
+	at []time.Time
+}
+
+func (e edges) Date(i int) time.Time { return e.at[i] }
+
+// calendarEdges are both sides of everything that happens to the zone's calendar
+// from one day to another: months that begin, the leap day, clocks that change.
+func calendarEdges(from, to time.Time) (at []time.Time) {
+	for t := from; !t.After(to); t = t.Add(time.Hour) {
+		_, before := t.Add(-time.Second).Zone()
+		_, after := t.Zone()
+		leaps := t.Hour() == 0 && (t.Month() == time.February && t.Day() == 29 || t.Month() == time.March && t.Day() == 1)
+		if before != after || leaps || t.Add(-time.Second).Month() != t.Month() {
+			at = append(at, t.Add(-time.Second), t)
+		}
+	}
+	return at
+}
+
+// Of mails that came in the very second before or after a month, a leap day or a
+// change of the clock a sync of a leap year reads each once, those of the second
+// before and after the year not at all.
+func TestEveryEdgeOfTheCalendarIsReadOnce(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]int{"Asia/Jerusalem": 2*13 + 4, "America/New_York": 2*13 + 4, "UTC": 2 * 13} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			zone, err := time.LoadLocation(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := calendarEdges(time.Date(2024, 1, 1, 0, 0, 0, 0, zone), time.Date(2025, 1, 1, 0, 0, 0, 0, zone))
+			w := newWorld(t, options{source: edges{alike{len(at)}, at}})
+			w.open = func(context.Context, string) (Mailbox, error) {
+				return Mailbox{Tokens: w.tokens, Address: w.box.Address(), Epoch: epoch, Zone: zone}, nil
+			}
+			e := envelope("j1", proto.ModeRange)
+			e.Params.FromDate, e.Params.ToDate = "2024-01-01", "2024-12-31"
+			j, result := w.mustSync(e)
+			if listed := j.told[len(j.told)-1].Listed; len(at) != want+2 || listed != want || result.Scanned != want || w.sim.Ledger().Reads.Repeated != 0 {
+				t.Errorf("of %d mails, two of them outside, %d were chosen and %d read, want %d once: %+v", len(at), listed, result.Scanned, want, w.sim.Ledger().Reads)
+			}
+			for id := range w.hash(w.keys.Outcomes(business)) {
+				if m, err := w.box.Get(id); err != nil || m.Date.In(zone).Year() != 2024 {
+					t.Errorf("read a message of %s, %v", m.Date.In(zone), err)
+				}
+			}
+		})
 	}
 }
 
