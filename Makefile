@@ -14,6 +14,7 @@ export BINARY       ?= compiled
 UNWATCHED           := -gcflags='github.com/alicebob/miniredis/...=-race=false -l' -gcflags='github.com/yuin/gopher-lua/...=-race=false'
 FUZZTIME            ?= 30s
 HISTORIES           ?= 20000
+MAILS               ?= 100000
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check build images demo prod-up verify drill backup restore test-compose bench sim fuzz vuln
@@ -82,8 +83,9 @@ test-compose: ## the compose stack for real: deployed, broken, restored
 	$(MAKE) images BINARY=prebuilt VERSION=tested
 	REDIS_IMAGE=$${REDIS_IMAGE:-$$(tools/redis-image.sh)} go test -count=1 -timeout=25m -tags=compose ./tools/composetest
 
-bench: ## Go's benchmarks
+bench: ## Go's benchmarks, and a worker's memory at a large sync (MAILS=100000)
 	go test -run '^$$' -bench . -benchmem work
+	go test -count=1 -v -timeout=60m -run '^TestMemory$$' ./tools/e2e -memory.mails $(MAILS)
 
 sim: ## the queue's simulation at length (HISTORIES=20000)
 	go test -run '^TestSimulation$$' -timeout 3h ./pkg/queue -sim.histories $(HISTORIES)

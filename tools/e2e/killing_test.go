@@ -1,11 +1,7 @@
 package e2e
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -43,36 +39,11 @@ func killing(read func(context.Context, []byte, time.Time) (receiptmail.Result, 
 // no program that ships has a way to, and answers their folder.
 func killingRelease(t *testing.T) string {
 	t.Helper()
-	const release = "killing"
-	source, err := filepath.Abs("../../services/receipts-worker/internal/gmailsync/gmailsync.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ships, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hooked := bytes.Replace(ships, []byte("extract: reader.Read,"), []byte("extract: killing(reader.Read),"), 1)
-	if bytes.Equal(hooked, ships) {
-		t.Fatal("gmailsync.go takes its reader in other words")
-	}
-	dir := t.TempDir()
-	replacement, hook, overlay := filepath.Join(dir, "gmailsync.go"), filepath.Join(dir, "killing.go"), filepath.Join(dir, "overlay.json")
-	replaced, err := json.Marshal(map[string]map[string]string{"Replace": {
-		source: replacement, filepath.Join(filepath.Dir(source), "killing.go"): hook,
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string][]byte{replacement: hooked, hook: []byte(killingHook), overlay: replaced} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := build(filepath.Join(programs, release), "-overlay="+overlay); err != nil {
-		t.Fatal(err)
-	}
-	return release
+	const folder = "services/receipts-worker/internal/gmailsync/"
+	return variant(t, "killing", map[string]string{
+		folder + "gmailsync.go": edited(t, folder+"gmailsync.go", "extract: reader.Read,", "extract: killing(reader.Read),"),
+		folder + "killing.go":   killingHook,
+	})
 }
 
 // A mail that kills its reader, and the worker with it, is tried twice and then

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,30 +19,48 @@ import (
 // version of the envelope, and answers their folder. Nothing else is new in it.
 func nextRelease(t *testing.T) string {
 	t.Helper()
-	const release = "next"
-	source, err := filepath.Abs("../../proto/job.go")
+	const source = "proto/job.go"
+	return variant(t, "next", map[string]string{source: edited(t, source, "const EnvelopeVersion = 1\n", "const EnvelopeVersion = 2\n")})
+}
+
+// edited is the text of a file of this project with one place of it changed.
+func edited(t *testing.T, source, from, to string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", source))
 	if err != nil {
 		t.Fatal(err)
 	}
-	today, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatal(err)
+	if !bytes.Contains(text, []byte(from)) {
+		t.Fatalf("%s says in other words: %s", source, from)
 	}
-	next := bytes.Replace(today, []byte("const EnvelopeVersion = 1\n"), []byte("const EnvelopeVersion = 2\n"), 1)
-	if bytes.Equal(next, today) {
-		t.Fatal("proto/job.go names the version in other words")
-	}
-	replacement, overlay := filepath.Join(t.TempDir(), "job.go"), filepath.Join(t.TempDir(), "overlay.json")
-	replaced, err := json.Marshal(map[string]map[string]string{"Replace": {source: replacement}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string][]byte{replacement: next, overlay: replaced} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
+	return strings.Replace(string(text), from, to, 1)
+}
+
+// variant builds the programs with other texts for some files of this project,
+// or with files that it has not, and answers their folder.
+func variant(t *testing.T, release string, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	replace := map[string]string{}
+	for source, text := range files {
+		at, err := filepath.Abs(filepath.Join("..", "..", source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace[at] = filepath.Join(dir, strconv.Itoa(len(replace))+".go")
+		if err := os.WriteFile(replace[at], []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := build(filepath.Join(programs, release), "-overlay="+overlay); err != nil {
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(at, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := build(filepath.Join(programs, release), "-overlay="+at); err != nil {
 		t.Fatal(err)
 	}
 	return release

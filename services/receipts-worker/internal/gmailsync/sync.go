@@ -125,6 +125,9 @@ func (t *turn) run(ctx context.Context, zone *time.Location) (proto.SyncResult, 
 			return proto.SyncResult{}, err
 		}
 	}
+	if err := t.readOwed(ctx, false); err != nil { // what was asked to be read again meanwhile
+		return proto.SyncResult{}, err
+	}
 	if err := t.writer.Finish(ctx, t.place.encode()); err != nil {
 		return proto.SyncResult{}, err
 	}

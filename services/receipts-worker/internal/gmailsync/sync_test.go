@@ -3,6 +3,7 @@ package gmailsync
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -280,6 +281,28 @@ func TestUnreadableMessages(t *testing.T) {
 	}
 	if outcome := w.hash(w.keys.Outcomes(business))[good]; outcome == "" || outcome[0] != 'r' {
 		t.Errorf("the good one has outcome %q", outcome)
+	}
+}
+
+// Whoever asks for failed messages to be read again while a sync is in flight is
+// told that this one does it.
+func TestFailuresRetriedDuringASyncAreReadByIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{source: alike{1}})
+	w.mustSync(envelope("first", proto.ModeIncremental))
+	id := w.box.Add(receiptMail("Your receipt", "12.00"), mailbox.AddOptions{Date: w.arrival(0)})
+	extract := w.extract
+	w.extract = func(context.Context, []byte, time.Time) (receiptmail.Result, error) { panic("the test's") }
+	w.mustSync(envelope("failed", proto.ModeIncremental))
+	w.extract = extract
+	w.nth("messages.list", 1, func() {
+		if n, err := w.store.RetryFailures(t.Context(), business, "failed"); n != 1 || err != nil {
+			t.Errorf("retried %d failures, %v", n, err)
+		}
+	})
+	_, result := w.mustSync(envelope("j2", proto.ModeFull))
+	if outcome := w.hash(w.keys.Outcomes(business))[id]; !strings.HasPrefix(outcome, "r") || result.Errors != 0 {
+		t.Errorf("outcome %q, result %+v, want a receipt", outcome, result)
 	}
 }
 
