@@ -50,7 +50,7 @@ var (
 )
 
 // meansOfPayment is a label that says how something was paid, and no more.
-var meansOfPayment = pattern.MustCompile(`(?i)^[^\p{L}]*(?:(?:paid|payment|charged) )?(?:(?:via|with|by|to|using) )?(?:your )?(?:visa|master ?card|amex|american express|discover|maestro|diners|paypal|כרטיס|אשראי|ויזה|מאסטרקארד)`)
+var meansOfPayment = pattern.MustCompile(`(?i)^[^\p{L}]*(?:(?:paid|payment|charged) )?(?:(?:via|with|by|to|using) )?(?:your )?(?:visa|master ?card|amex|american express|discover|maestro|diners|paypal|sepa|bank transfer|כרטיס|אשראי|ויזה|מאסטרקארד)`)
 
 // inOwnCurrency is the total that the document tells in its own currency, where
 // all that was read of the payment is what it came to in the card's.
@@ -66,8 +66,9 @@ func inOwnCurrency(candidates []reading, paid reading) reading {
 	return paid
 }
 
-// wholeOfPayments puts a total back together that was paid in several ways, or
-// of which a part is still due.
+// wholeOfPayments puts a total back together that was paid in several ways, or of
+// which an invoice records that a part was paid. (Who says "deposit paid" tells
+// what was charged.)
 func wholeOfPayments(candidates []reading, best reading) reading {
 	sum := decimal.Zero
 	seen := map[string]bool{}
@@ -81,8 +82,8 @@ func wholeOfPayments(candidates []reading, best reading) reading {
 		if r.role != label.Total && r.role != label.Grand || !r.amount.Value.GreaterThan(best.amount.Value) {
 			continue
 		}
-		due := r.amount.Value.Sub(best.amount.Value)
-		if r.amount.Value.Equal(sum) || slices.ContainsFunc(candidates, func(d reading) bool { return d.role == label.Due && d.amount.Value.Equal(due) }) {
+		rest := r.amount.Value.Sub(best.amount.Value)
+		if r.amount.Value.Equal(sum) || meansOfPayment.MatchString(best.label) && slices.ContainsFunc(candidates, func(d reading) bool { return d.role == label.Due && d.amount.Value.Equal(rest) }) {
 			return r
 		}
 	}

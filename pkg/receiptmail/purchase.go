@@ -44,7 +44,7 @@ func withLegalVAT(readings []reading, total reading, conflict bool, day func() t
 			told++
 		}
 	}
-	if told > 1 || legal(total) { // of what is told twice a tip may be part, which has no VAT
+	if told > 1 && total.role == label.Charged || legal(total) { // of what was charged a tip may be part, which has no VAT
 		return total, conflict
 	}
 	for _, r := range readings {

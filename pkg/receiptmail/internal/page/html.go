@@ -80,7 +80,7 @@ type style struct {
 type flow struct {
 	lines []Line
 	open  strings.Builder
-	joint bool // what comes next stands in a span of its own, right behind another
+	joint bool // what comes next stands in an element of its own, right behind another
 }
 
 func (f *flow) end() {
@@ -101,7 +101,7 @@ func (w *walker) children(n *html.Node, f *flow, st style, depth int) {
 		case html.TextNode:
 			w.addText(c.Data, f, st)
 		case html.ElementNode:
-			f.joint = c.DataAtom == atom.Span && c.PrevSibling != nil && c.PrevSibling.DataAtom == atom.Span
+			f.joint = c.PrevSibling != nil && c.PrevSibling.Type == html.ElementNode && c.DataAtom != atom.Sup && !isBlock(c.PrevSibling.DataAtom)
 			w.element(c, f, st, depth+1)
 		case html.DocumentNode, html.DoctypeNode, html.CommentNode, html.ErrorNode, html.RawNode:
 		}
@@ -118,7 +118,7 @@ func (w *walker) addText(s string, f *flow, st style) {
 		f.joint = false
 		last, _ := utf8.DecodeLastRuneInString(f.open.String())
 		first, _ := utf8.DecodeRuneInString(s)
-		if isWord(last) && isWord(first) {
+		if isWord(last) && (isWord(first) || unicode.Is(unicode.Sc, first)) {
 			f.open.WriteByte(' ') // "Total" and "143.30", which a style sheet keeps apart
 		}
 	}
