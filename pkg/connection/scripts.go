@@ -56,10 +56,7 @@ func (k *Keeper) load(ctx context.Context, business string) (record, error) {
 	if err != nil || len(f) != 11 {
 		return record{}, fmt.Errorf("read the connection of business %s: unexpected reply: %w", business, err)
 	}
-	settings, err := settingsOf(f[8:])
-	if err != nil {
-		return record{}, fmt.Errorf("read the settings of business %s: %w", business, err)
-	}
+	settings := settingsOf(f[8:])
 	if f[0] == "" {
 		return record{state: proto.ConnectionNone, settings: settings}, nil
 	}

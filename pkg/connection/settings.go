@@ -79,15 +79,13 @@ return 'ok'
 `)
 
 // settingsOf reads the fields time_zone, auto_sync and language, "" for none.
-func settingsOf(fields []string) (Settings, error) {
+// What a newer release wrote in its own way counts as not set: no setting is
+// worth a connection that cannot be read.
+func settingsOf(fields []string) Settings {
 	s := Settings{TimeZone: fields[0], Language: fields[2]}
-	if fields[1] != "" {
-		ms, err := strconv.ParseInt(fields[1], 10, 64)
-		if err != nil {
-			return Settings{}, fmt.Errorf("auto_sync: %w", err)
-		}
+	if ms, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
 		every := time.Duration(ms) * time.Millisecond
 		s.AutoSync = &every
 	}
-	return s, nil
+	return s
 }

@@ -102,6 +102,24 @@ func TestLeaveDropsWhatIsWanted(t *testing.T) {
 	}
 }
 
+// What a job fails on twice, asked for again while it runs, is one failure.
+func TestFailedAgainIsOneFailure(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	w, _ := b.begin("j1", 1)
+	b.owe(w, []string{id(1)}, "5")
+	for range 2 {
+		if _, err := b.RetryFailures(t.Context(), business, "j1"); err != nil {
+			t.Fatal(err)
+		}
+		b.save(w, receiptstore.Message{ID: id(1), Outcome: receiptstore.OutcomeFailed, Reason: receiptstore.Reason{Code: "unreadable"}})
+	}
+	rows, err := b.Failures(t.Context(), business, "j1", "", 10)
+	if counts := b.counts(w); err != nil || len(rows) != 1 || counts.Errors != 1 || counts.Scanned != 2 {
+		t.Errorf("%d rows, %v, counts %+v, want one failure of two readings", len(rows), err, counts)
+	}
+}
+
 func TestFailuresAreListedAndRetried(t *testing.T) {
 	t.Parallel()
 	b := open(t)

@@ -169,8 +169,8 @@ return {'ok'}
 // Returns ok, receipts that are new, changed, unchanged.
 var saveScript = fenced("local statuses = {" + statusTable() + "}\n" + `
 local id, letter, version, reason = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-if redis.call('ZREM', owed, id) + redis.call('ZREM', wanted, id) == 0 then return {'ok', '0', '0', '0'} end
 redis.call('HDEL', marks, id)
+if redis.call('ZREM', owed, id) + redis.call('ZREM', wanted, id) == 0 then return {'ok', '0', '0', '0'} end
 
 local before = redis.call('HGET', outcomes, id) or ''
 local count = {}
@@ -186,12 +186,13 @@ else
     if not known[rid] then known[rid], outcome = true, outcome .. ' ' .. rid end
   end
   if letter == 'n' then count.not_receipts = 1 end
-  for i = 10, #ARGV, 4 do name(ARGV[i]) end
+  for i = 10, #ARGV, 4 do
+    redis.call('HDEL', receipts, ARGV[i] .. ':n')
+    name(ARGV[i])
+  end
   if string.match(before, '^[rn]') then
     for rid in string.gmatch(before, ' (%S+)') do
-      if known[rid] then
-        redis.call('HDEL', receipts, rid .. ':n')
-      elseif redis.call('HEXISTS', receipts, rid) == 1 then
+      if not known[rid] and redis.call('HEXISTS', receipts, rid) == 1 then
         redis.call('HSET', receipts, rid .. ':n', '1')
       end
       name(rid)
@@ -201,7 +202,8 @@ else
 end
 if letter ~= 'g' then count.scanned = 1 end
 if letter == 'f' and redis.call('HLEN', failures) < 10000 then
-  redis.call('HSET', failures, id, reason)
+  -- One that fails again, asked for anew while the job runs, is no further row.
+  if redis.call('HSET', failures, id, reason) == 0 then count.errors = nil end
   redis.call('EXPIRE', failures, ttl)
 end
 

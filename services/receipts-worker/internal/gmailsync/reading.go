@@ -114,11 +114,12 @@ func (t *turn) read(ctx context.Context, ids func(ctx context.Context, below str
 // no more.
 const crashes = 2
 
-// readSuspects comes before anything else is read: so a turn crashes by what an
-// earlier one crashed with, or not at all, and each crash but the first convicts.
+// readSuspects comes before anything else is read: so what crashed once crashes
+// again at once, and alone, before a new one can.
 // What crashed its reader twice is given up, and the queue is told so: it counts
 // crashes since the job last moved.
 func (t *turn) readSuspects(ctx context.Context, suspects []string) error {
+	t.report.phase(proto.PhaseReading)
 	for _, id := range suspects {
 		if t.marked[id] < crashes {
 			continue
@@ -170,12 +171,17 @@ func (t *turn) take(ctx context.Context, id string) (putDown func(), err error) 
 	return func() { t.apart.Release(shares) }, nil
 }
 
-// readMessage reads one message and writes what became of it. It is marked once
-// it is there: to wait for Gmail crashes nobody.
+// readMessage reads one message and writes what became of it. It is marked before
+// it is asked for: what it takes to decode the answer may be what crashes.
 func (t *turn) readMessage(ctx context.Context, id string, last bool) error {
 	if t.marked[id] >= crashes {
 		return t.save(ctx, crashedReader(id))
 	}
+	putDown, err := t.take(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer putDown()
 	ctx, release := t.oneLargeAtATime(ctx)
 	defer release()
 	message, err := t.gmail.message(ctx, id)
@@ -185,21 +191,18 @@ func (t *turn) readMessage(ctx context.Context, id string, last bool) error {
 		return nil
 	case errors.Is(err, errGone), err == nil && hidden(message.LabelIds):
 		outcome.Outcome = receiptstore.OutcomeGone
-		return t.save(ctx, outcome)
 	case errors.Is(err, errTooLarge):
 		outcome.Outcome, outcome.Reason = receiptstore.OutcomeFailed, receiptstore.Reason{Code: "too_large", Message: "The mail is larger than Gmail delivers"}
-		return t.save(ctx, outcome)
 	case err != nil:
 		return err
-	}
-	putDown, err := t.take(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer putDown()
-	t.interpret(ctx, &outcome, message.Raw, time.UnixMilli(message.InternalDate).UTC())
-	if ctx.Err() != nil { // what was read by then is not all that it says
-		return context.Cause(ctx)
+	default:
+		err := t.interpret(ctx, &outcome, message.Raw, time.UnixMilli(message.InternalDate).UTC())
+		if ctx.Err() != nil { // what was read by then is not all that it says
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if err := t.save(ctx, outcome); err != nil {
 		return err
@@ -220,10 +223,14 @@ func (t *turn) save(ctx context.Context, m receiptstore.Message) error {
 }
 
 // interpret turns a message's bytes, as Gmail encodes them, into its outcome.
-// What goes wrong here is the message's own: it is noted, and the rest go on.
-func (t *turn) interpret(ctx context.Context, outcome *receiptstore.Message, encoded string, received time.Time) {
+// What is the message's own fault is noted, and the rest go on; what is not, as
+// a PDF sandbox that does not start, is an error.
+func (t *turn) interpret(ctx context.Context, outcome *receiptstore.Message, encoded string, received time.Time) error {
 	result, err := t.extractFrom(ctx, outcome.ID, encoded, received)
+	_, unreadable := errors.AsType[*receiptmail.UnreadableError](err)
 	switch {
+	case err != nil && !unreadable && !errors.Is(err, errOwnFault):
+		return fmt.Errorf("read message %s of business %s: %w", outcome.ID, t.business, err)
 	case err != nil:
 		t.log.WarnContext(ctx, "message could not be read", "business_id", t.business, "message_id", outcome.ID, "err", err)
 		outcome.Outcome, outcome.Reason = receiptstore.OutcomeFailed, receiptstore.Reason{Code: "unreadable", Message: "The mail could not be read"}
@@ -238,7 +245,11 @@ func (t *turn) interpret(ctx context.Context, outcome *receiptstore.Message, enc
 			outcome.Receipts = append(outcome.Receipts, receiptstore.Found{Origin: r.Origin, Ordinal: r.Ordinal, Receipt: r.ReceiptDetail})
 		}
 	}
+	return nil
 }
+
+// errOwnFault says that a message cannot be read, whoever tries.
+var errOwnFault = errors.New("the message's own fault")
 
 // extractFrom reads receipts out of a message. A reader that panics loses that
 // message alone.
@@ -246,16 +257,16 @@ func (t *turn) extractFrom(ctx context.Context, id, encoded string, received tim
 	defer func() {
 		if r := recover(); r != nil {
 			t.log.ErrorContext(ctx, "mail reader panicked", "business_id", t.business, "message_id", id, "stack", string(debug.Stack()))
-			err = errors.New("the reader panicked")
+			err = fmt.Errorf("the reader panicked: %w", errOwnFault)
 		}
 	}()
 	// base64url, with padding or without (Gmail: users.messages, field raw).
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(encoded, "="))
 	if err != nil {
-		return receiptmail.Result{}, fmt.Errorf("decode the raw message: %w", err)
+		return receiptmail.Result{}, fmt.Errorf("decode the raw message: %w: %w", errOwnFault, err)
 	}
 	if len(raw) == 0 {
-		return receiptmail.Result{}, errors.New("the raw message is empty")
+		return receiptmail.Result{}, fmt.Errorf("the raw message is empty: %w", errOwnFault)
 	}
 	return t.extract(ctx, raw, received)
 }

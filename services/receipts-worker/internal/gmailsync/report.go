@@ -131,10 +131,10 @@ func (r *reporter) progress(c receiptstore.Counts, pending int, now time.Time) p
 // eta is when the quota allows to be done: what is known is still to be read, and
 // what the windows that are not listed yet will cost if they are like those
 // listed so far. It is unknown where nothing is left, none is listed yet, or
-// there is no limit.
+// there is no limit, and of a job that is done there is none.
 func eta(p proto.Progress, quota tariff, now time.Time) *time.Time {
 	left := p.WindowsTotal - p.WindowsDone
-	if quota.perMinute == 0 || (left == 0 && p.Pending == 0) || (left > 0 && p.WindowsDone == 0) {
+	if p.Phase == proto.PhaseDone || quota.perMinute == 0 || (left == 0 && p.Pending == 0) || (left > 0 && p.WindowsDone == 0) {
 		return nil
 	}
 	units := p.Pending * quota.price[methodGet]

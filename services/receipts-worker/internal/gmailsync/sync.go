@@ -189,9 +189,10 @@ func (t *turn) outwait(ctx context.Context, retry *queue.RetryError) error {
 // leaveTime bounds what is written although the turn is over.
 const leaveTime = 2 * time.Second
 
-// leave gives back what the turn has taken and not spent, what it has in hand, and, where the job was canceled,
-// what it wanted. Where Redis does not take it, a message may be suspected that
-// crashed nobody: it is read alone then, and no worse.
+// leave gives back what the turn has taken and not spent, what it has in hand,
+// and, where the job was canceled, what it wanted. Where Redis does not take it, a
+// message is suspected that crashed nobody: it is read alone then. Only if that is
+// cut off in the same way is it given up, and listed, for a person to retry.
 func (t *turn) leave(ctx context.Context, err error) {
 	canceled := errors.Is(err, queue.ErrCanceled) || errors.Is(context.Cause(ctx), queue.ErrCanceled)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)

@@ -284,6 +284,34 @@ func TestUnreadableMessages(t *testing.T) {
 	}
 }
 
+// What keeps the reader from its work is no message's fault: the job stops, and
+// nothing is given up.
+func TestReaderThatCannotReadFailsNoMessage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{source: alike{2}})
+	w.extract = func(context.Context, []byte, time.Time) (receiptmail.Result, error) {
+		return receiptmail.Result{}, errors.New("no sandbox")
+	}
+	if _, _, err := w.turn(t.Context(), envelope("j1", proto.ModeFull)); err == nil {
+		t.Error("the sync went on")
+	}
+	if outcomes, failures := w.hash(w.keys.Outcomes(business)), w.hash(w.keys.Failures(business, "j1")); len(outcomes)+len(failures) > 0 {
+		t.Errorf("outcomes %v, failures %v, want none", outcomes, failures)
+	}
+}
+
+// A message is marked before Gmail is asked for it: the answer may be what kills.
+func TestMarkedBeforeItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{source: alike{1}})
+	var marks map[string]string
+	calls := w.nth("messages.get", 1, func() { marks = w.hash(w.keys.Marks(business)) })
+	w.mustSync(envelope("j1", proto.ModeFull))
+	if calls.Load() != 1 || len(marks) != 1 {
+		t.Errorf("%d messages asked for, marked by then: %v", calls.Load(), marks)
+	}
+}
+
 // Whoever asks for failed messages to be read again while a sync is in flight is
 // told that this one does it.
 func TestFailuresRetriedDuringASyncAreReadByIt(t *testing.T) {

@@ -435,7 +435,11 @@ function hideFailures() {
 async function readFailures(cursor) {
   const id = failedJob;
   const { status, body } = await call("GET", `${jobPath(id)}/errors?limit=20${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
-  if (id !== failedJob || status !== 200) return;
+  if (id !== failedJob) return;
+  if (status !== 200) {
+    failedJob = ""; // asked again with the next look at the job
+    return;
+  }
   element("failure-rows").append(...body.items.map(failureRow));
   nextFailure = body.next_cursor;
   element("failures-more").hidden = !nextFailure;
