@@ -65,19 +65,19 @@ func readVersions(m *message, docs []*document) []finding {
 }
 
 var (
-	creditTitle  = pattern.MustCompile(`(?i)^(?:.{0,40}\b)?(?:credit (?:note|memo)|gutschrift|stornorechnung|\p{L}*creditfactuur|creditnota|nota di credito|nota de cr[ée]dito|facture d'avoir|avoir n)|חשבונית (?:מס )?זיכוי|הודעת זיכוי`)
-	ownerWasPaid = pattern.MustCompile(`(?i)(?:לקוח|קונה)\S* שילמ?ה? ב|הודעה לבעל העסק|הכסף יועבר לחשבונך|יזוכה חשבונך|\byou(?:'ve| have)? (?:made a sale|received a new (?:payment|order))|\byou got paid|\byour customer .{0,30}paid|\byour payout|(?:funds|money) will be deposited`)
+	creditTitle  = pattern.MustCompile(`(?i)^(?:credit (?:note|memo)|gutschrift|stornorechnung|\p{L}*creditfactuur|creditnota|nota di credito|nota de cr[ée]dito|facture d'avoir|avoir n[°ºo.])|חשבונית (?:מס )?זיכוי|הודעת זיכוי`)
+	ownerWasPaid = pattern.MustCompile(`(?i)(?:לקוח|קונה)\S* שילמ?ה? ב|הודעה לבעל העסק|הכסף יועבר לחשבונך|\byou(?:'ve| have)? (?:made a sale|received a new (?:payment|order))|\byou got paid|\byour payout`)
 )
 
 // roleInContext turns a total into one that was given back, or that came in,
-// where the document's head says so.
+// where the subject, or a short line at the document's head, says so.
 func roleInContext(m *message, doc *document, r label.Role) label.Role {
 	if r >= label.Refunded {
 		return r
 	}
 	says := func(p *pattern.Pattern) bool {
 		return p.MatchString(m.subject) || slices.ContainsFunc(doc.lines[:min(openingLines, len(doc.lines))], func(l page.Line) bool {
-			return slices.ContainsFunc(l.Cells, func(c string) bool { return len(c) <= 2*maxSentence && p.MatchString(c) })
+			return slices.ContainsFunc(l.Cells, func(c string) bool { return label.Fits(c) && p.MatchString(c) })
 		})
 	}
 	switch {

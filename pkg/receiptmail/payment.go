@@ -22,7 +22,7 @@ func wholeOfPart(doc *document, readings []reading, paid reading) (reading, bool
 		}
 		rest := r.amount.Value.Sub(paid.amount.Value)
 		for i := min(paid.line, r.line); i < max(paid.line, r.line); i++ {
-			if doc.holds(i, rest) && fee.MatchString(doc.lines[i].Text()) {
+			if text := doc.lines[i].Text(); doc.holds(i, rest) && fee.MatchString(text) && !waived.MatchString(text) {
 				return r, true
 			}
 		}
@@ -37,7 +37,7 @@ func wholeOfPart(doc *document, readings []reading, paid reading) (reading, bool
 // payment, and as no credit.
 func paidBeside(doc *document, total reading, rest decimal.Decimal) bool {
 	for i := total.line + 1; i < len(doc.lines); i++ {
-		if doc.holds(i, rest) && !credit.MatchString(doc.lines[i].Text()) {
+		if text := doc.lines[i].Text(); doc.holds(i, rest) && otherMeans.MatchString(text) && !credit.MatchString(text) {
 			return true
 		}
 	}
@@ -45,8 +45,10 @@ func paidBeside(doc *document, total reading, rest decimal.Decimal) bool {
 }
 
 var (
-	credit = pattern.MustCompile(`(?i)\b(?:gift|voucher|points|credit|coupon|discount|reward|refund)|זיכוי|שובר|נקודות|קופון|גיפט|מתנה|הנחה`)
-	fee    = pattern.MustCompile(`(?i)\b(?:fees?|surcharge|tip|gratuity)\b|עמלה|עמלת|דמי|טיפ`)
+	otherMeans = pattern.MustCompile(`(?i)\b(?:card|cash|bank|visa|master ?card|amex|paypal|transfer)\b|כרטיס|קארד|אשראי|מזומן|העברה|ביט\s`)
+	credit     = pattern.MustCompile(`(?i)\b(?:gift|voucher|points|credit|coupon|discount|reward|refund|wallet|loyalty|balance|e-?gift|trip cash)|ארנק|יתרה|מועדון|זיכוי|שובר|נקודות|קופון|גיפט|מתנה|הנחה`)
+	waived     = pattern.MustCompile(`(?i)waived|free|חינם|פטור`)
+	fee        = pattern.MustCompile(`(?i)\b(?:fees?|surcharge|tip|gratuity)\b|עמלה|עמלת|דמי|טיפ`)
 )
 
 // meansOfPayment is a label that says how something was paid, and no more.

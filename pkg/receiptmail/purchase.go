@@ -2,12 +2,14 @@ package receiptmail
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/shopspring/decimal"
 
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/label"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/money"
+	"github.com/prosaas/receipts/pkg/receiptmail/internal/pattern"
 	"github.com/prosaas/receipts/pkg/receiptmail/internal/script"
 )
 
@@ -16,35 +18,45 @@ func purchasesOf(m *message, doc *document, readings []reading, total reading, c
 	if parts := splitPurchases(doc, readings); parts != nil {
 		return parts
 	}
-	total, conflict = withLegalVAT(readings, total, conflict, func() time.Time { return dayOf(m, doc) })
+	day := sync.OnceValue(func() time.Time { return dayOf(m, doc) })
+	total, conflict = withLegalVAT(readings, total, conflict, day)
 	one := purchase{total: total, conflict: conflict, to: len(doc.lines)}
 	if whole, ok := wholeOfPart(doc, readings, total); ok {
 		one.total = whole
 	} else if !explained(doc, readings, total) {
 		one.conflict = true
 	}
-	one.complete(readings, func() time.Time { return dayOf(m, doc) })
+	if givenBackBeside(m, readings, total) {
+		one.conflict = true
+	}
+	one.complete(readings, day)
 	return []purchase{one}
 }
 
+// givenBackBeside tells whether a refund, or money received, stands beside more
+// that was paid, while the subject speaks of neither: it may be a row of rewards.
+func givenBackBeside(m *message, readings []reading, total reading) bool {
+	return total.role >= label.Refunded && !givenBack.MatchString(m.subject) && slices.ContainsFunc(readings, func(r reading) bool {
+		return (r.role == label.Total || r.role == label.Grand || r.role == label.Charged) && r.amount.Value.GreaterThan(total.amount.Value.Abs())
+	})
+}
+
+var givenBack = pattern.MustCompile(`(?i)refund|credit|received|payout|paid you|sent you|זיכוי|זוכ|החזר|קיבלת|התקבל|gutschrift|erstattung|remboursement|rimborso|reembolso|avoir`)
+
 // withLegalVAT is the total of which the VAT told is what Israel's law takes,
-// where the one chosen is not, and another is.
+// where the one chosen is not, and another is. What was charged stays: a tip, or
+// a gift card, has no VAT.
 func withLegalVAT(readings []reading, total reading, conflict bool, day func() time.Time) (reading, bool) {
-	if total.amount.Currency != "ILS" || !total.amount.Value.IsPositive() {
+	if total.amount.Currency != "ILS" || !total.amount.Value.IsPositive() || total.role >= label.Charged {
 		return total, conflict
 	}
+	taxes := taxesOf(readings)
 	legal := func(r reading) bool {
-		return slices.ContainsFunc(readings, func(tax reading) bool {
-			return tax.role == label.Tax && tax.amount.Value.IsPositive() && isVAT(r.amount.Value.Sub(tax.amount.Value), tax.amount.Value, day())
+		return slices.ContainsFunc(taxes, func(tax reading) bool {
+			return isVAT(r.amount.Value.Sub(tax.amount.Value), tax.amount.Value, day())
 		})
 	}
-	told := 0
-	for _, r := range readings {
-		if r.role.IsTotal() && r.amount.Value.Equal(total.amount.Value) {
-			told++
-		}
-	}
-	if told > 1 && total.role == label.Charged || legal(total) { // of what was charged a tip may be part, which has no VAT
+	if legal(total) {
 		return total, conflict
 	}
 	for _, r := range readings {
@@ -53,6 +65,21 @@ func withLegalVAT(readings []reading, total reading, conflict bool, day func() t
 		}
 	}
 	return total, conflict
+}
+
+// maxTaxes is how many different taxes of one document are tried.
+const maxTaxes = 10
+
+// taxesOf lists the different positive taxes that a document tells.
+func taxesOf(readings []reading) []reading {
+	var taxes []reading
+	for _, r := range readings {
+		if r.role == label.Tax && r.amount.Value.IsPositive() {
+			taxes = append(taxes, r)
+		}
+	}
+	taxes = distinctAmounts(taxes)
+	return taxes[:min(len(taxes), maxTaxes)]
 }
 
 // dayOf is the day that a document tells, or else that of its mail.
@@ -165,15 +192,21 @@ func (p *purchase) takeGross(readings []reading) {
 	if p.total.role >= label.Charged {
 		return
 	}
-	for _, tax := range readings {
-		if tax.role != label.Tax || !tax.amount.Value.IsPositive() || tax.amount.Value.GreaterThanOrEqual(p.total.amount.Value) {
+	nets := map[int64]reading{} // by hundredths
+	for _, r := range readings {
+		if r.role != label.Tax {
+			nets[cents(r.amount.Value)] = r
+		}
+	}
+	for _, tax := range taxesOf(readings) {
+		if tax.amount.Value.GreaterThanOrEqual(p.total.amount.Value) {
 			continue
 		}
 		for _, r := range readings {
 			if !r.role.IsTotal() || !r.amount.Value.GreaterThan(p.total.amount.Value) || r.amount.Currency != p.total.amount.Currency && r.amount.Currency != "" {
 				continue
 			}
-			if net, ok := netOf(readings, r, tax); ok {
+			if net, ok := nearest(nets, cents(r.amount.Value.Sub(tax.amount.Value))); ok {
 				net.role = label.Subtotal
 				p.subtotal, p.tax = &net, &tax
 				p.total, p.conflict = r, false
@@ -183,10 +216,10 @@ func (p *purchase) takeGross(readings []reading) {
 	}
 }
 
-// netOf finds the amount that with a tax makes up a gross one.
-func netOf(readings []reading, gross, tax reading) (reading, bool) {
-	for _, r := range readings {
-		if r.role != label.Tax && r.amount.Value.Add(tax.amount.Value).Sub(gross.amount.Value).Abs().LessThanOrEqual(cents2) {
+// nearest is the amount that is as much, but for rounding.
+func nearest(amounts map[int64]reading, hundredths int64) (reading, bool) {
+	for _, off := range []int64{0, 1, -1, 2, -2} {
+		if r, ok := amounts[hundredths+off]; ok {
 			return r, true
 		}
 	}

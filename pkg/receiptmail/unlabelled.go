@@ -16,7 +16,7 @@ import (
 type unlabelled struct{}
 
 const (
-	sureSum  = 0.7 // two amounts and more make up the one behind them
+	sureSum  = 0.65 // two amounts and more make up the one behind them, for a person to look at
 	sureLone = 0.5
 
 	maxAddends  = 40

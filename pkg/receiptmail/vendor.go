@@ -43,8 +43,8 @@ var (
 
 	viaPlatform = pattern.MustCompile(`(?i)\s+\(?(?:via|through|באמצעות|דרך)\s+.*$`)
 	notAName    = pattern.MustCompile(`(?i)^(?:no[-_. ]?reply|do[-_. ]?not[-_. ]?reply|info|billing|support|service|sales|orders?|receipts?|invoices?|notifications?|accounts?|payments?|mailer|noreply.*|hello|team|customer (?:service|support)|הודעות|חשבוניות|קבלות|שירות לקוחות)$|^(?:חיוב|תשלום|הוראת קבע|מנוי|הזמנה)(?: .*)?$|^(?:hi|hello|dear|שלום|היי|לכבוד)\P{L}`)
-	onBehalf    = pattern.MustCompile(`(?i)\b(?:on behalf of|from|at) (\S.*)$`) // "Dana from Oak Bakery"
-	descriptor  = pattern.MustCompile(`\s+[|–—-]\s+.*$`)                        // "Oak Bakery | bread since 1921"
+	onBehalf    = pattern.MustCompile(`(?i)\b(?:on behalf of|from) (\S.*)$`) // "Dana from Oak Bakery"
+	descriptor  = pattern.MustCompile(`\s+[|–—-]\s+.*$`)                     // "Oak Bakery | bread since 1921"
 	roleBefore  = pattern.MustCompile(`(?i)^(?:billing|orders?|receipts?|invoices?|payments?|חשבוניות|קבלות|הזמנות|תשלומים)\s*[:|-]\s*`)
 	senderRole  = pattern.MustCompile(`(?i)[\s,:|-]+(?:e-?receipts?|receipts?|invoices?|billing|payments?|orders?|support|reservations?|bookings?|notifications?|no-?reply|customer (?:service|support|care)|(?:support |billing |sales )?team|accounts?|store|service|confirmations?|mailer|e-?mail|info|שירות לקוחות|חשבוניות|קבלות|הזמנות|חיובים|תשלומים|כרטיסים|הודעות|גבייה|הנהלת חשבונות|כספים)$`)
 )
@@ -76,7 +76,9 @@ func vendorOf(m *message) (proto.Vendor, proto.Field) {
 	if through := onBehalf.FindStringSubmatch(name); through != nil {
 		name = through[1]
 	}
-	name = descriptor.ReplaceAllString(roleBefore.ReplaceAllString(name, ""), "")
+	if name = roleBefore.ReplaceAllString(name, ""); len(strings.Fields(name)) > 3 { // "Gal - Pharm" is a name
+		name = descriptor.ReplaceAllString(name, "")
+	}
 	for senderRole.MatchString(name) {
 		name = senderRole.ReplaceAllString(name, "")
 	}

@@ -89,15 +89,15 @@ var rules = []struct {
 	), Received},
 	{anyOf(
 		`(?:the |your )?(amount|balance|total|payment|total amount|total balance|net amount|sum|please pay|invoice amount)( now)? (due|owing|outstanding|payable)\b.*`, `(please pay|due|due now|due today|outstanding|to be paid|pay this amount|amount to pay)\b.*`, `.*balance due`,
-		`(יתרה|נותר|סכום|חוב) לתשלום`, `לתשלום( עד.*)?$`, `יתרה פתוחה`, `residual|restbetrag|offener betrag|reste dû|noch zu zahlen|amount remaining`, `zahlbetrag|zu zahlen|fälliger betrag|reste à payer|à régler|saldo dovuto|pozostało do zapłaty`,
+		`.*(טרם|לא) שול(ם|מה|מו)( .*)?$`, `(יתרה|נותר|סכום|חוב) לתשלום`, `לתשלום( עד.*)?$`, `יתרה פתוחה`, `residual|restbetrag|offener betrag|reste dû|noch zu zahlen|amount remaining`, `zahlbetrag|zu zahlen|fälliger betrag|reste à payer|à régler|saldo dovuto|pozostało do zapłaty`,
 	), Due},
 	{anyOf(
 		`(total |amount |you |you've |you have |sum |we |we've |order )*(charged|paid|billed|debited)( (to|by|with|via|using|on|from|in|today|for|through|at|x|your|the)\b.*| \d.*)?$`,
 		`(total |your )?(amount|sum|payment) (charged|paid|billed|taken|tendered|debited|processed|received|successful)\b.*`, `total (charges?|payments?|charged|paid|billed)\b.*`, `(card|credit card|debit card|cc|bank card) (payment|charged?|ending|purchase)\b.*`, `(your )?payments?( amount| total| method.*)?$`, `payments? (of|received|by|via|from|made|with)\b.*`, `charged?( amount| total)?$`, `transaction (amount|total)`, `charge (amount|total|of)`,
 		`you('ve| have)? (just )?(paid|sent|gave|tipped|donated)\b.{0,40}$`, `.*\b(acknowledge|confirm)\b.*\breceipt of$`,
-		`(visa|master ?card|amex|american express|apple pay|google pay|paypal|venmo|discover|maestro|diners|isracard|klarna|revolut|cash app|shop pay|bit|sepa)\b(.{0,40})$`, `(visa|mastercard|card) (ending|\*|x|\.)`, `.*(•|\*|x|\.){2,4} ?\d{4}$`,
-		`.*\b(we('ve| have)? charged|you (have )?(paid|sent|spent)|paid|charge of|payment of|payment in the amount of|a total of|was charged|been charged|will be charged|amounting to|debited|purchase of|transaction of|order of|in the amount of|for the amount of|sum of|donation of|gift of)( a (total|payment|sum) of)?$`,
-		`(סה"כ |סך |ה?סכום )?(\p{Hebrew}+ )?(ה)?(שולם|שולמו|חויב|חוייב|ששולם|ששולמה|ששולמו|שחויב|התקבל|שהתקבל|נגבה|שנגבה)( .{0,40})?$`, `(סה"כ |סך |ה?סכום )?(ה)?(חיוב|לחיוב|עסקה|תשלום|תשלומים)( (ב|על|עבור|מ|באמצעות).{0,40})?$`, `(סה"כ|סך|ה?סכום) (ה)?(חיוב|תשלום|עסקה|העסקה|לחיוב)( .*)?$`, `(ו)?(שילמת|חויבת)$`, `.*\byour (instal?lment|deposit) of$`, `.*(חויבת|חויב כרטיסך|שילמת|חיוב|תשלום|עסקה|תרומה|הוראת קבע|רכישה|הזמנה|קבלה)( \S{1,20}){0,4} ?(בסך|על סך|בסכום|בסכום של|בסך של|על סך של)$`, `(אמצעי תשלום|כרטיס אשראי|כרטיס|ויזה|מאסטרקארד|ישראכרט|אשראי|ביט|העברה בנקאית|אפל פיי|גוגל פיי).{0,40}$`,
+		`(visa|master ?card|amex|american express|apple pay|google pay|paypal|venmo|discover|maestro|diners|isracard|klarna|revolut|cash app|shop pay|bit|sepa)\b(\P{L}{0,40}|.{0,30}\b(ending|account|card|credit|debit|payment|electron|direct|transfer|lastschrift|x|xxxx)\b.{0,30}|.{0,30}(הסתיים|מסתיים|המסתיים|ספרות).{0,20})$`, `(visa|mastercard|card) (ending|\*|x|\.)`, `.*(•|\*|x|\.){2,4} ?\d{4}$`,
+		`.*\b(we('ve| have)? charged|you (have )?(paid|sent|spent)|paid|charge of|payment of|payment in the amount of|a total of|was charged|been charged|amounting to|debited|purchase of|transaction of|order of|in the amount of|for the amount of|sum of|donation of|gift of)( a (total|payment|sum) of)?$`,
+		`(סה"כ |סך |ה?סכום )?(\p{Hebrew}+ )?(ה)?(שולם|שולמו|חויב|חוייב|ששולם|ששולמה|ששולמו|שחויב|התקבל|שהתקבל|נגבה|שנגבה)( .{0,40})?$`, `(סה"כ |סך |ה?סכום )?(ה)?(חיוב|לחיוב|עסקה|תשלום|תשלומים)( (ב|על|עבור|מ|באמצעות).{0,40})?$`, `(סה"כ|סך|ה?סכום) (ה)?(חיוב|תשלום|עסקה|העסקה|לחיוב)( .*)?$`, `(ו)?(שילמת|חויבת)$`, `.*\byour (instal?lment|deposit) of$`, `.*(חויבת|חויב כרטיסך|שילמת|חיוב|תשלום|עסקה|תרומה|הוראת קבע|רכישה|הזמנה|קבלה)( \S{1,20}){0,4} ?(בסך|על סך|בסכום|בסכום של|בסך של|על סך של)$`, `(אמצעי תשלום|כרטיס אשראי|ויזה|מאסטרקארד|ישראכרט|אשראי|ביט|העברה בנקאית|אפל פיי|גוגל פיי).{0,40}$`,
 		`(total|montant|somme|totale|gesamt|importe|importo|betrag|bedrag|kwota|razem|suma|totaal|summa) (payée?|réglée?|débitée?|prélevée?|pagato|addebitato|pagado|cobrado|abonado|bezahlt|gezahlt|zapłacono|betaald|betalt)(?:$|[ :(].*)`,
 		`pagato( con)?.*|pagado.*|payé.*|montant (payé|débité).*|bezahlt.*|gezahlt.*|zapłacono.*|opłacono.*|betaald.*|betalt.*|importe pagado|abgebucht.*`,
 	), Charged},
@@ -121,7 +121,7 @@ func anyOf(patterns ...string) *pattern.Pattern {
 var (
 	wholeSum   = pattern.MustCompile(`(?:^|ב)ה?סך הכ[ו]?ל\b|^ב?סך הכו?ל`)
 	bracketed  = pattern.MustCompile(`\([^()]{0,60}\)|\[[^\[\]]{0,60}\]`)
-	withoutTax = pattern.MustCompile(`\b(before|excluding|excl\.?|exclusive of|without|ex) (tax|taxes|vat|gst)|(לפני|ללא|לא כולל|בלי) מע"?מ`)
+	withoutTax = pattern.MustCompile(`\b(before|excluding|excl\.?|exclusive of|without|ex) (tax|taxes|vat|gst)|(לפני|ללא|לא כולל|בלי) מע"?מ|לפני הנחה|\bbefore discounts?`)
 )
 
 // MaxLength is how many characters a label has at most: a longer text beside an

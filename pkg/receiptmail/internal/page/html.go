@@ -118,7 +118,7 @@ func (w *walker) addText(s string, f *flow, st style) {
 		f.joint = false
 		last, _ := utf8.DecodeLastRuneInString(f.open.String())
 		first, _ := utf8.DecodeRuneInString(s)
-		if isWord(last) && (isWord(first) || unicode.Is(unicode.Sc, first)) {
+		if unicode.IsLetter(last) && isWord(first) || unicode.IsDigit(last) && (unicode.IsLetter(first) || unicode.Is(unicode.Sc, first)) {
 			f.open.WriteByte(' ') // "Total" and "143.30", which a style sheet keeps apart
 		}
 	}
