@@ -279,9 +279,9 @@ func testReapedWorkerStopsAndComesBack(t *testing.T, newPlane planes) {
 	p.enqueue(noop("j"))
 	log.await("JOB_START")
 	p.listen("other")
-	p.runOut(name, -time.Second)
 	p.do("HSET", p.keys.Beat(), "hold", "0")
-	for jobs := 0; jobs == 0; p.runOut(name, -time.Second) { // its own beats renew it in between
+	for jobs := 0; jobs == 0; { // its own beats renew it in between
+		p.runOut(name, -time.Second) // never after it was reaped: that would bring it back
 		var err error
 		if jobs, _, err = p.Registry.Reap(t.Context(), name, 2*time.Second); err != nil {
 			t.Fatal(err)

@@ -50,7 +50,6 @@ func writeCorpus(t *testing.T) string {
 
 // TestReport holds the keys that scripts read, and the counting.
 func TestReport(t *testing.T) {
-	t.Parallel()
 	var out bytes.Buffer
 	if err := run(t.Context(), arguments{Output: "json", Dir: writeCorpus(t)}, &out); err != nil {
 		t.Fatal(err)
@@ -123,7 +122,6 @@ func TestReport(t *testing.T) {
 }
 
 func TestReportAsText(t *testing.T) {
-	t.Parallel()
 	var out bytes.Buffer
 	if err := run(t.Context(), arguments{Output: "text", Dir: writeCorpus(t)}, &out); err != nil {
 		t.Fatal(err)

@@ -18,23 +18,30 @@ import (
 	"github.com/prosaas/receipts/tools/gmailsim/mailbox"
 )
 
+// ofTurn is the key of what a turn's context carries to tell its own crash by.
+type ofTurn struct{}
+
 // crashing makes a reader on which mails that hold the word crash the worker:
-// it is told, and what it has in hand stays so until the test ends.
-func (w *world) crashing(word string) <-chan struct{} {
-	extract, crashed, over := w.extract, make(chan struct{}, 100), w.t.Context()
+// [world.turnThatMayCrash] is told, and what it has in hand stays so until the
+// test ends.
+func (w *world) crashing(word string) {
+	extract, over := w.extract, w.t.Context()
 	w.extract = func(ctx context.Context, raw []byte, received time.Time) (receiptmail.Result, error) {
 		if bytes.Contains(raw, []byte(word)) {
-			crashed <- struct{}{}
+			select {
+			case ctx.Value(ofTurn{}).(chan struct{}) <- struct{}{}:
+			default: // it is dead already
+			}
 			<-over.Done()
 		}
 		return extract(ctx, raw, received)
 	}
-	return crashed
 }
 
 // turnThatMayCrash does a turn, and tells whether its worker crashed.
-func (w *world) turnThatMayCrash(e proto.Envelope, crashed <-chan struct{}) (result proto.SyncResult, dead bool) {
+func (w *world) turnThatMayCrash(e proto.Envelope) (result proto.SyncResult, dead bool) {
 	w.t.Helper()
+	crashed := make(chan struct{}, 1)
 	type end struct {
 		result proto.SyncResult
 		err    error
@@ -45,7 +52,7 @@ func (w *world) turnThatMayCrash(e proto.Envelope, crashed <-chan struct{}) (res
 	worker := w.Syncer
 	go func() {
 		// A process that is gone hears of no cancel, and writes nothing at its end.
-		result, err := worker.Sync(context.WithoutCancel(w.t.Context()), j)
+		result, err := worker.Sync(context.WithValue(context.WithoutCancel(w.t.Context()), ofTurn{}, crashed), j)
 		ended <- end{result, err}
 	}()
 	select {
@@ -84,11 +91,11 @@ func TestMailThatKillsItsReader(t *testing.T) {
 					poison[w.box.Add(receiptMail("Your receipt, poison", "1.00"), mailbox.AddOptions{Date: w.arrival(i)})] = true
 				}
 			}
-			crashed := w.crashing("poison")
+			w.crashing("poison")
 			deaths := 0
 			var result proto.SyncResult
 			for dead := true; dead; {
-				if result, dead = w.turnThatMayCrash(envelope("j1", row.mode), crashed); dead {
+				if result, dead = w.turnThatMayCrash(envelope("j1", row.mode)); dead {
 					deaths++
 				}
 				if deaths > 10 {
@@ -130,8 +137,8 @@ func TestSuspectIsReadFirstAndAlone(t *testing.T) {
 		}
 	}
 	arrive(0, 6)
-	crashed := w.crashing("Total paid: 0.00")
-	if _, dead := w.turnThatMayCrash(envelope("j1", proto.ModeIncremental), crashed); !dead {
+	w.crashing("Total paid: 0.00")
+	if _, dead := w.turnThatMayCrash(envelope("j1", proto.ModeIncremental)); !dead {
 		t.Fatal("nothing crashed")
 	}
 	_, st := w.begin("j1")
