@@ -2,7 +2,9 @@ package receiptmail
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,4 +73,29 @@ func BenchmarkLongLine(b *testing.B) {
 			b.ReportMetric(float64(times[1])/float64(times[0]), "ratio")
 		})
 	}
+}
+
+// BenchmarkManyTotals reads a mail of many different totals, each with a VAT that
+// is no other's, and one with eight times as many: the ratio tells how time grows.
+func BenchmarkManyTotals(b *testing.B) {
+	many := func(n int) []byte {
+		var text strings.Builder
+		text.WriteString("From: Maple <a@maple.example.co.il>\r\nSubject: Your receipt\r\n\r\n")
+		for i := range n {
+			fmt.Fprintf(&text, "Total: %d.%02d ILS\nVAT: %d.%02d ILS\nDate: %d.3.2026\n", 100+i, i%100, 10+i, i%100, 1+i%28)
+		}
+		return []byte(text.String())
+	}
+	small, large := many(40), many(320)
+	var times [2]time.Duration
+	for b.Loop() {
+		for i, raw := range [][]byte{small, large} {
+			start := time.Now()
+			if _, err := reader.Read(b.Context(), raw, time.Time{}); err != nil {
+				b.Fatal(err)
+			}
+			times[i] += time.Since(start)
+		}
+	}
+	b.ReportMetric(float64(times[1])/float64(times[0]), "ratio")
 }

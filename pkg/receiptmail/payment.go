@@ -16,6 +16,8 @@ func wholeOfPart(doc *document, readings []reading, paid reading) (reading, bool
 	if paid.role != label.Charged {
 		return reading{}, false
 	}
+	byMeans := meansOfPayment.MatchString(paid.label)
+	unexplained := byMeans && !explained(doc, readings, paid)
 	for _, r := range readings {
 		if r.role != label.Total && r.role != label.Grand || r.amount.Currency != paid.amount.Currency || !r.amount.Value.GreaterThan(paid.amount.Value) {
 			continue
@@ -26,7 +28,7 @@ func wholeOfPart(doc *document, readings []reading, paid reading) (reading, bool
 				return r, true
 			}
 		}
-		if meansOfPayment.MatchString(paid.label) && (!explained(doc, readings, paid) || paidBeside(doc, r, rest)) {
+		if unexplained || byMeans && paidBeside(doc, r, rest) {
 			return r, true
 		}
 	}

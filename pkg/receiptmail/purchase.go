@@ -186,8 +186,8 @@ func taxesByRate(taxes, subtotals []reading, total decimal.Decimal) ([2]reading,
 	return [2]reading{}, false
 }
 
-// takeGross: a "total" to which a tax is added, and the sum told as well, is a
-// subtotal by another name; so is one from which something was taken off before.
+// takeGross: where a tax makes up a greater total with another amount of the
+// document, the "total" chosen is that one's net, or comes before a discount.
 func (p *purchase) takeGross(readings []reading) {
 	if p.total.role >= label.Charged {
 		return

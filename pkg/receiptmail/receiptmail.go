@@ -15,7 +15,7 @@
 // came with it (files.go), asks each strategy for findings (files.go for
 // structured invoices, schemaorg.go, senders.go, labelled.go with total.go,
 // payment.go, purchase.go and identity.go, and where none tells a total
-// unlabelled.go), weighs whether it is a receipt (decide.go), tells
+// unlabelled.go), weighs whether it is a receipt (decide.go, signs.go), tells
 // its purchases apart, and believes of each field what most speaks for
 // (resolve.go). internal/ holds what needs no mail around it: pages, amounts and
 // their labels, dates, charsets, PDFs, structured invoices, markup.

@@ -12,11 +12,11 @@ import (
 
 // unlabelled reads the total of a mail that labels none in words that are known
 // here: the amount that those before it add up to, or else the only one that can
-// be it. The latter is for a person to look at.
+// be it. Either is for a person to look at.
 type unlabelled struct{}
 
 const (
-	sureSum  = 0.65 // two amounts and more make up the one behind them, for a person to look at
+	sureSum  = 0.65 // two amounts and more make up the one behind them
 	sureLone = 0.5
 
 	maxAddends  = 40

@@ -14,7 +14,7 @@ import (
 // platforms send receipts in the name of others: their domain and name are not
 // the seller's. Keys are registered domains.
 var platforms = map[string]bool{
-	"stripe.com": true, "paypal.com": true, "paypal.co.uk": true, "paypal.de": true, "squareup.com": true, "square.com": true, "intuit.com": true, "quickbooks.com": true,
+	"stripe.com": true, "squareup.com": true, "square.com": true, "intuit.com": true, "quickbooks.com": true,
 	"xero.com": true, "freshbooks.com": true, "waveapps.com": true, "zoho.com": true, "paddle.com": true, "paddle.net": true, "fastspring.com": true, "gumroad.com": true,
 	"lemonsqueezy.com": true, "lemonsqueezy-mail.com": true, "2checkout.com": true, "shopify.com": true, "shopifyemail.com": true, "klarna.com": true, "venmo.com": true, "cash.app": true, "square.online": true, "sumup.com": true, "bill.com": true, "gocardless.com": true,
 	"morning.co": true, "greeninvoice.co.il": true, "icount.co.il": true, "invoice4u.co.il": true, "ezcount.co.il": true, "rivhit.co.il": true, "sumit.co.il": true,
@@ -61,7 +61,7 @@ func vendorOf(m *message) (proto.Vendor, proto.Field) {
 	via := viaPlatform.MatchString(name)
 	if domain == "" || isPlatform(m, name, domain) || via {
 		before := strings.TrimSpace(viaPlatform.ReplaceAllString(name, ""))
-		if via && domain != "" && platforms[domain] && isName(before) {
+		if via && knownPlatform(domain) && isName(before) {
 			return proto.Vendor{Name: before}, proto.Field{Source: "sender/name", Confidence: 0.85, Text: script.Clip(name, maxFieldText)}
 		}
 		if stated, text, source := statedSeller(m); stated != "" {
@@ -103,10 +103,14 @@ func vendorOf(m *message) (proto.Vendor, proto.Field) {
 	return proto.Vendor{Name: name, Domain: domain}, proto.Field{Source: "sender/name", Confidence: sure, Text: script.Clip(m.from.name, maxFieldText)}
 }
 
+// knownPlatform tells whether a domain is a platform's. PayPal has one in every
+// country.
+func knownPlatform(domain string) bool { return platforms[domain] || firstLabel(domain) == "paypal" }
+
 // isPlatform tells whether a sender sends for others: a known one, or one of
 // which the mail says that it was sent through it.
 func isPlatform(m *message, name, domain string) bool {
-	if platforms[domain] || firstLabel(domain) == "paypal" {
+	if knownPlatform(domain) {
 		return true
 	}
 	sender := foldLetters(name)

@@ -141,7 +141,7 @@ func sellerOfSite(lines []page.Line) []named {
 				if m[0] == m[1] && !commonDomain.MatchString(m[1]) { // neither www. nor @: "Art.Nr" is none
 					continue
 				}
-				if d == "" || elsewhere[d] || platforms[d] {
+				if d == "" || elsewhere[d] || knownPlatform(d) {
 					continue
 				}
 				if count[d]++; count[d] == 1 {

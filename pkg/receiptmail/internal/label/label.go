@@ -121,7 +121,7 @@ func anyOf(patterns ...string) *pattern.Pattern {
 var (
 	wholeSum   = pattern.MustCompile(`(?:^|ב)ה?סך הכ[ו]?ל\b|^ב?סך הכו?ל`)
 	bracketed  = pattern.MustCompile(`\([^()]{0,60}\)|\[[^\[\]]{0,60}\]`)
-	withoutTax = pattern.MustCompile(`\b(before|excluding|excl\.?|exclusive of|without|ex) (tax|taxes|vat|gst)|(לפני|ללא|לא כולל|בלי) מע"?מ|לפני הנחה|\bbefore discounts?`)
+	beforeMore = pattern.MustCompile(`\b(before|excluding|excl\.?|exclusive of|without|ex) (tax|taxes|vat|gst)|(לפני|ללא|לא כולל|בלי) מע"?מ|לפני הנחה|\bbefore discounts?`)
 )
 
 // MaxLength is how many characters a label has at most: a longer text beside an
@@ -171,7 +171,7 @@ func roleOf(label, text string) Role {
 		if !r.pattern.MatchString(label) {
 			continue
 		}
-		if r.role.IsTotal() && withoutTax.MatchString(text) {
+		if r.role.IsTotal() && beforeMore.MatchString(text) {
 			return Subtotal // said in brackets
 		}
 		return r.role
