@@ -15,6 +15,7 @@ UNWATCHED           := -gcflags='github.com/alicebob/miniredis/...=-race=false -
 FUZZTIME            ?= 30s
 HISTORIES           ?= 20000
 MAILS               ?= 100000
+TESTED              ?= tested
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check build images demo prod-up verify drill backup restore test-compose bench sim fuzz vuln
@@ -78,10 +79,10 @@ backup: ## Redis and the blobs of what runs, into backups/
 restore: ## what a backup holds in the place of what runs (FROM=backups/…)
 	deploy/restore.sh '$(FROM)'
 
-test-compose: ## the compose stack for real: deployed, broken, restored
+test-compose: ## the compose stack for real: deployed, broken, restored (RUN=regexp: some of its tests)
 	tools/install-docker.sh
-	$(MAKE) images BINARY=prebuilt VERSION=tested
-	REDIS_IMAGE=$${REDIS_IMAGE:-$$(tools/redis-image.sh)} go test -count=1 -timeout=25m -tags=compose ./tools/composetest
+	$(MAKE) images BINARY=prebuilt VERSION='$(TESTED)'
+	TESTED='$(TESTED)' REDIS_IMAGE=$${REDIS_IMAGE:-$$(tools/redis-image.sh)} go test -count=1 -timeout=25m -tags=compose -run '$(RUN)' ./tools/composetest
 
 bench: ## Go's benchmarks, and a worker's memory at a large sync (MAILS=100000)
 	go test -run '^$$' -bench . -benchmem work

@@ -70,7 +70,7 @@ func TestProcessesAreHeldTight(t *testing.T) {
 func TestVerifyAndDrill(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
-	s.write("Makefile", s.original("Makefile"))
+	s.write("Makefile", original(t, "Makefile"))
 	program, err := filepath.Abs(filepath.Join(root, "bin/verify"))
 	if err != nil {
 		t.Fatal(err)

@@ -19,10 +19,11 @@ import (
 	"time"
 )
 
-const (
-	patience = 2 * time.Minute // whatever is waited for
-	built    = "tested"        // the tag of the images that make test-compose built
-)
+const patience = 2 * time.Minute // whatever is waited for
+
+// built is the tag of the images that make test-compose built. Projects are named
+// after it too, so that two checkouts can be tested on one engine.
+var built = os.Getenv("TESTED")
 
 // stack is a deployment of a test's own: a folder with a copy of the compose
 // files and of deploy, a project, images under a tag of its own.
@@ -44,13 +45,13 @@ func newStack(t *testing.T) *stack {
 	}
 	s := &stack{
 		t: t, dir: t.TempDir(), api: "http://" + listener.Addr().String(), files: production,
-		project: "receipts-" + strings.ToLower(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(t.Name(), "-")),
+		project: built + "-" + strings.ToLower(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(t.Name(), "-")),
 	}
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"compose.yaml", "compose.prod.yaml", "deploy/redis/redis.conf", "deploy/init-secrets.sh", "deploy/lock.sh", "deploy/prod-up.sh", "deploy/backup.sh", "deploy/restore.sh"} {
-		s.write(name, s.original(name))
+		s.write(name, original(t, name))
 	}
 	s.set("COMPOSE_PROJECT_NAME", s.project)
 	s.set("RECEIPTS_VERSION", s.project)
@@ -197,11 +198,12 @@ func (s *stack) redis(args ...string) string {
 	return s.must("docker", append([]string{"exec", s.of("redis")[0], "redis-cli", "-e", "--no-auth-warning", "-u", url}, args...)...)
 }
 
-func (s *stack) original(name string) string {
-	s.t.Helper()
+// original returns a file of this checkout.
+func original(t *testing.T, name string) string {
+	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, name))
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return string(content)
 }
