@@ -52,6 +52,23 @@ type SyncResult struct {
 	HistoryExpired bool `json:"history_expired"` // Gmail no longer knew the cursor: the gap was listed instead
 }
 
+// NoopResult is the result of a noop that finished.
+type NoopResult struct {
+	Connections OpenedConnections `json:"connections"`
+}
+
+// OpenedConnections counts stored Gmail connections that a worker tried to open.
+// Unreadable ones were sealed with a key that TOKEN_KEYS no longer has.
+type OpenedConnections struct {
+	Tried      int `json:"tried"`
+	Unreadable int `json:"unreadable"`
+}
+
+// LogValue is what the log shows of a noop that finished.
+func (r NoopResult) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int("connections_tried", r.Connections.Tried), slog.Int("connections_unreadable", r.Connections.Unreadable))
+}
+
 // LogValue is what the log tells of a sync that finished.
 func (r SyncResult) LogValue() slog.Value {
 	return slog.GroupValue(slog.Int("scanned", r.Scanned), slog.Int("saved", r.Saved), slog.Int("errors", r.Errors),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prosaas/receipts/pkg/connection"
 	"github.com/prosaas/receipts/pkg/redisclient"
+	"github.com/prosaas/receipts/proto"
 )
 
 func isUnavailable(err error) bool { return errors.Is(err, redisclient.ErrUnavailable) }
@@ -98,6 +99,27 @@ func TestKeysRotate(t *testing.T) {
 	if w.state() != "connected" {
 		t.Errorf("a key that is missing made the connection %s", w.state())
 	}
+}
+
+// Keys that were replaced are found without asking Google for anything.
+func TestTryOpening(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	try := func(tokenKeys string, want proto.OpenedConnections) {
+		t.Helper()
+		got, err := w.with(w.oauth, tokenKeys, connection.Options{}).TryOpening(t.Context(), 5)
+		if err != nil || got != want {
+			t.Errorf("opened %+v, %v; want %+v", got, err, want)
+		}
+	}
+	try(keySet(keyA), proto.OpenedConnections{})
+	w.mustConnect()
+	try(keySet(keyA), proto.OpenedConnections{Tried: 1})
+	try(keySet(keyB, keyA), proto.OpenedConnections{Tried: 1})
+	try(keySet(keyB), proto.OpenedConnections{Tried: 1, Unreadable: 1})
+	try("", proto.OpenedConnections{Tried: 1, Unreadable: 1})
+	w.disconnect()
+	try(keySet(keyB), proto.OpenedConnections{})
 }
 
 // A sealed token opens for the business and the use it was sealed for, whole

@@ -43,6 +43,37 @@ func (k *Keeper) Tokens(ctx context.Context, business string) (*Tokens, error) {
 	return &Tokens{Epoch: r.epoch, Address: r.address, Settings: r.settings, keeper: k, business: business}, nil
 }
 
+// TryOpening opens the refresh tokens of up to most connected businesses, chosen
+// at random, and counts those that the configured keys do not open. It keeps no
+// token and calls nobody but Redis.
+func (k *Keeper) TryOpening(ctx context.Context, most int) (proto.OpenedConnections, error) {
+	var opened proto.OpenedConnections
+	reply, err := k.redis.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
+		return b.Zrandmember().Key(k.keys.Businesses()).Count(int64(most)).Build()
+	})
+	if err != nil {
+		return opened, fmt.Errorf("choose connections to open: %w", err)
+	}
+	businesses, err := reply.AsStrSlice()
+	if err != nil {
+		return opened, fmt.Errorf("choose connections to open: %w", err)
+	}
+	for _, business := range businesses {
+		r, err := k.load(ctx, business)
+		if err != nil {
+			return opened, err
+		}
+		if r.usable() != nil { // the index is written after the connection
+			continue
+		}
+		opened.Tried++
+		if _, err := k.sealer.open(business, useRefresh, r.refresh); err != nil {
+			opened.Unreadable++
+		}
+	}
+	return opened, nil
+}
+
 func (r record) usable() error {
 	switch r.state {
 	case proto.ConnectionConnected:

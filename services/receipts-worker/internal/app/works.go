@@ -44,6 +44,6 @@ func (a *App) works(settings config.Worker, client *redisclient.Client, keys pro
 	stack.OnStop("gmail connections", func(context.Context) error { syncer.Close(); return nil })
 	return map[proto.Kind]queue.Work{
 		proto.KindGmailSync: runner.GmailSync(syncer),
-		proto.KindNoop:      runner.Noop(),
+		proto.KindNoop:      runner.Noop(keeper),
 	}, nil
 }

@@ -15,8 +15,13 @@ import (
 	"github.com/prosaas/receipts/pkg/connection"
 	"github.com/prosaas/receipts/pkg/queue"
 	"github.com/prosaas/receipts/pkg/receiptstore"
+	"github.com/prosaas/receipts/proto"
 	"github.com/prosaas/receipts/services/receipts-worker/internal/gmailsync"
 )
+
+// noopConnections is how many stored connections a noop opens: enough to find
+// keys that were replaced, few enough to cost nothing.
+const noopConnections = 5
 
 // Mailboxes answers how a sync finds a business's mailbox: its connection, and
 // the zone in which its months begin, which is unset where it chose none.
@@ -48,26 +53,26 @@ func GmailSync(syncer *gmailsync.Syncer) queue.Work {
 	}
 }
 
-// Noop holds its slot for as long as its parameters say, at most 30 s, and does nothing.
-func Noop() queue.Work {
+// Noop opens a few stored connections, as a sync would, and reports in its
+// result how many of them this worker cannot open. It then holds its slot for as
+// long as its parameters say, at most 30 s. It changes nothing and calls nobody.
+func Noop(keeper *connection.Keeper) queue.Work {
 	return queue.Work{
 		Title: "No operation",
 		Handle: func(ctx context.Context, job *queue.Job) (slog.LogValuer, error) {
+			opened, err := keeper.TryOpening(ctx, noopConnections)
+			if err != nil {
+				return nil, err
+			}
 			seconds := min(max(job.Envelope().Params.Seconds, 0), 30)
 			timer := time.NewTimer(time.Duration(seconds) * time.Second)
 			defer timer.Stop()
 			select {
 			case <-ctx.Done():
-				return nothing{}, context.Cause(ctx)
+				return nil, context.Cause(ctx)
 			case <-timer.C:
-				return nothing{}, nil
+				return proto.NoopResult{Connections: opened}, nil
 			}
 		},
 	}
 }
-
-// nothing is the result of a job that does nothing.
-type nothing struct{}
-
-// LogValue implements [slog.LogValuer].
-func (nothing) LogValue() slog.Value { return slog.GroupValue() }

@@ -84,12 +84,13 @@ func TestJobs(t *testing.T) {
 			defer client.Close()
 			<-client.Ready()
 			keys := proto.MustKeys(proto.DefaultPrefix)
+			sealer, err := connection.NewSealer(tokenKeys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			keeper := connection.New(client, keys, connection.OAuth{}, sealer, connection.Options{})
 			if row.open == nil {
-				sealer, err := connection.NewSealer(tokenKeys)
-				if err != nil {
-					t.Fatal(err)
-				}
-				row.open = runner.Mailboxes(connection.New(client, keys, connection.OAuth{}, sealer, connection.Options{}), time.UTC)
+				row.open = runner.Mailboxes(keeper, time.UTC)
 			}
 			syncer, err := gmailsync.New(receiptstore.New(client, keys, receiptstore.Options{}), connection.NewMeters(client, keys), row.open, receiptmail.NewReader(""), gmailsync.Options{})
 			if err != nil {
@@ -99,7 +100,7 @@ func TestJobs(t *testing.T) {
 
 			log := make(lines, 1000)
 			q := queue.New(client, keys)
-			works := map[proto.Kind]queue.Work{proto.KindNoop: runner.Noop(), proto.KindGmailSync: runner.GmailSync(syncer)}
+			works := map[proto.Kind]queue.Work{proto.KindNoop: runner.Noop(keeper), proto.KindGmailSync: runner.GmailSync(syncer)}
 			consumer := queue.NewConsumer(q, registry.New(client, keys), registry.NewName, works, queue.ConsumerOptions{
 				Host: "test", Logger: slog.New(slog.NewTextHandler(log, nil)),
 			})
