@@ -149,7 +149,7 @@ func (c *Consumer) register(ctx, over context.Context) (*session, error) {
 			return nil, ctx.Err()
 		}
 		c.metrics.failures.Inc()
-		c.log.WarnContext(ctx, "could not register, trying again", "worker", name, "err", err)
+		c.log.Log(ctx, redisclient.LevelOf(err), "could not register, trying again", "worker", name, "err", err)
 		if !errors.Is(err, redisclient.ErrUnavailable) && !errors.Is(err, redisclient.ErrFull) {
 			name = c.newName(c.opts.Host) // this one was reaped before its registration was acknowledged
 		}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prosaas/receipts/pkg/redisclient"
 	"github.com/prosaas/receipts/proto"
 )
 
@@ -155,7 +156,7 @@ func (s *session) dispatch(ctx context.Context) error {
 			return err
 		}
 		if err != nil {
-			s.log.WarnContext(ctx, "could not claim, trying again", "worker", s.worker.Name, "err", err)
+			s.log.Log(ctx, redisclient.LevelOf(err), "could not claim, trying again", "worker", s.worker.Name, "err", err)
 			_ = pause(ctx)
 			continue
 		}
@@ -182,7 +183,7 @@ func (s *session) dispatch(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			s.log.WarnContext(ctx, "could not wait for work, trying again", "worker", s.worker.Name, "err", err)
+			s.log.Log(ctx, redisclient.LevelOf(err), "could not wait for work, trying again", "worker", s.worker.Name, "err", err)
 			_ = pause(ctx)
 		case token:
 			emptyHanded++
@@ -245,7 +246,7 @@ func (s *session) beat(ctx context.Context) error {
 		case err != nil:
 			s.metrics.failures.Inc()
 			if !failing {
-				s.log.WarnContext(ctx, "heartbeat was not taken, trying again", "worker", s.worker.Name, "err", err)
+				s.log.Log(ctx, redisclient.LevelOf(err), "heartbeat was not taken, trying again", "worker", s.worker.Name, "err", err)
 			}
 			failing = true
 			continue
@@ -294,7 +295,7 @@ func (s *session) reap(ctx context.Context, pulse proto.Pulse) {
 		}
 		jobs, reaped, err := s.registry.Reap(ctx, name, s.opts.TTL)
 		if err != nil {
-			s.log.WarnContext(ctx, "could not reap, the next beat tries again", "worker", name, "err", err)
+			s.log.Log(ctx, redisclient.LevelOf(err), "could not reap, the next beat tries again", "worker", name, "err", err)
 			return
 		}
 		if reaped {

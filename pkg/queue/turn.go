@@ -215,6 +215,7 @@ func (s *session) settle(t *turn, v verdict) {
 		return // it was given up at shutdown
 	}
 	ctx := s.over
+	level := slog.LevelWarn // once a job; what repeats is the outage, which the client logs
 	for wait := backoff(); ; {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		state, err := s.queue.Settle(call, s.worker.Name, t.job.id, t.job.lease, v.Settlement)
@@ -223,7 +224,8 @@ func (s *session) settle(t *turn, v verdict) {
 			s.tell(ctx, t, v, state, err)
 			return
 		}
-		t.log.WarnContext(ctx, "outcome was not taken, trying again", "outcome", v.Outcome, "err", err)
+		t.log.Log(ctx, level, "outcome was not taken, trying again", "outcome", v.Outcome, "err", err)
+		level = redisclient.LevelOf(err)
 		_ = wait(ctx)
 	}
 }

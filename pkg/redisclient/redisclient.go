@@ -48,6 +48,7 @@ type Client struct {
 	done    chan struct{}
 	timeout time.Duration
 	db      int
+	outage  outage
 }
 
 // Open makes a client for a URL: redis:// or rediss://, several hosts separated
@@ -70,8 +71,9 @@ func Open(rawURL string, opts Options) (*Client, error) {
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Client{ready: make(chan struct{}), cancel: cancel, done: make(chan struct{}), timeout: opts.Timeout, db: option.SelectDB}
-	go c.connect(ctx, option, opts.Logger)
+	c := &Client{ready: make(chan struct{}), cancel: cancel, done: make(chan struct{}), timeout: opts.Timeout, db: option.SelectDB,
+		outage: outage{log: opts.Logger, addresses: option.InitAddress}}
+	go c.connect(ctx, option)
 	return c, nil
 }
 
@@ -135,16 +137,17 @@ func splitHosts(rawURL string) (first string, others []string, err error) {
 	return scheme + "://" + user + hosts[0] + tail, hosts[1:], nil
 }
 
-func (c *Client) connect(ctx context.Context, option rueidis.ClientOption, log *slog.Logger) {
+func (c *Client) connect(ctx context.Context, option rueidis.ClientOption) {
 	defer close(c.done)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		client, err := rueidis.NewClient(option)
 		if err == nil {
 			c.live.Store(&client)
 			close(c.ready)
+			c.outage.note(ctx, nil)
 			return
 		}
-		log.WarnContext(ctx, "redis does not answer, trying again: start it, or correct REDIS_URL", "addresses", option.InitAddress, "retry_in", wait.String(), "err", err)
+		c.outage.note(ctx, fmt.Errorf("%w: %w", ErrUnavailable, err))
 		select {
 		case <-ctx.Done():
 			return
@@ -177,7 +180,7 @@ func (c *Client) Do(ctx context.Context, build func(rueidis.Builder) rueidis.Com
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	message, err := (*client).Do(ctx, build((*client).B())).ToMessage()
-	return message, classify(err)
+	return message, c.outage.note(ctx, classify(err))
 }
 
 // DoMulti runs several commands in one round trip (one a node, on a Cluster).
@@ -197,11 +200,11 @@ func (c *Client) DoMulti(ctx context.Context, build func(rueidis.Builder) []ruei
 	for i, result := range (*client).DoMulti(ctx, commands...) {
 		message, err := result.ToMessage()
 		if err != nil && !rueidis.IsRedisNil(err) {
-			return nil, classify(err)
+			return nil, c.outage.note(ctx, classify(err))
 		}
 		messages[i] = message
 	}
-	return messages, nil
+	return messages, c.outage.note(ctx, nil)
 }
 
 // Script is a Lua script, sent by its hash and, where Redis does not know it, whole.
@@ -225,7 +228,7 @@ func (c *Client) Run(ctx context.Context, script *Script, keys []string, args ..
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	message, err := script.lua.Exec(ctx, *client, keys, args).ToMessage()
-	return message, classify(err)
+	return message, c.outage.note(ctx, classify(err))
 }
 
 func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -153,7 +153,7 @@ func TestEventsOutliveRedisThatIsAway(t *testing.T) {
 	if job, comment := e.next(); job != nil || comment != "redis does not answer, trying again" {
 		t.Errorf("while redis is away: %+v %q", job, comment)
 	}
-	s.log.await(t, `"level":"WARN"`, "followed jobs not read, trying again")
+	s.log.await(t, `"level":"WARN"`, "redis does not answer")
 	refused := s.do("GET", syncPath+"/"+id+"/events", "")
 	refused.want(t, 503, problemBody("Redis not available", "Try again in a moment; if it goes on, start Redis or correct REDIS_URL", "redis_unavailable"))
 	server.Thaw()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prosaas/receipts/pkg/logging"
+	"github.com/prosaas/receipts/pkg/redisclient"
 	"github.com/prosaas/receipts/proto"
 )
 
@@ -123,7 +124,7 @@ func (f *feed) poll() {
 			return
 		}
 		if err != nil && !away {
-			f.log.WarnContext(f.ctx, "followed jobs not read, trying again", logging.KeyError, err)
+			f.log.Log(f.ctx, redisclient.LevelOf(err), "followed jobs not read, trying again", logging.KeyError, err)
 			for _, followers := range jobs {
 				for _, one := range followers {
 					one.mention(redisIsAway)

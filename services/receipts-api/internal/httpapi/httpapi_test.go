@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -76,7 +78,9 @@ func serveOn(t *testing.T, redisURL string, settings ...string) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	redis, err := redisclient.Open(redisURL, redisclient.Options{})
+	log := make(journal, 10000)
+	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	redis, err := redisclient.Open(redisURL, redisclient.Options{Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,13 +96,13 @@ func serveOn(t *testing.T, redisURL string, settings ...string) *service {
 	keys := proto.MustKeys(cfg.QueuePrefix)
 	s := &service{
 		T: t, redis: redis, keys: keys, queue: queue.New(redis, keys), registry: registry.New(redis, keys),
-		receipts: receiptstore.New(redis, keys, receiptstore.Options{}), metrics: prometheus.NewPedanticRegistry(), log: make(journal, 10000),
+		receipts: receiptstore.New(redis, keys, receiptstore.Options{}), metrics: prometheus.NewPedanticRegistry(), log: log,
 	}
 	s.api = New(cfg, Parts{
 		Redis: redis, Keys: keys, Queue: s.queue, Registry: s.registry, Receipts: s.receipts,
 		Connection: connection.New(redis, keys, connection.OAuth{}, sealer, connection.Options{}),
 		Verifier:   auth.NewSecretVerifier([]byte(testSecret), auth.Options{}),
-		Page:       pages, Metrics: s.metrics, Logger: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "v1.2.3",
+		Page:       pages, Metrics: s.metrics, Logger: logger, Version: "v1.2.3",
 	}, Options{})
 	server := httptest.NewServer(s.api)
 	s.url, s.client = server.URL, server.Client()
@@ -163,10 +167,20 @@ func (a answer) json(tb testing.TB, into any) {
 	}
 }
 
-// want fails unless the answer is that one. {id} in body is the request's id.
+var (
+	detailsOf = regexp.MustCompile(`"technical_details":"([a-z_]+); request_id=[^"]*"`)
+	fieldOf   = regexp.MustCompile(`"error":"(?:Unknown field|Field) '([^']*)'`)
+)
+
+// want fails unless the answer is that one. {id} in body is the request's id; the
+// members code, request_id and field follow from the others.
 func (a answer) want(tb testing.TB, status int, body string) {
 	tb.Helper()
-	body = strings.ReplaceAll(body, "{id}", a.header.Get("X-Request-Id"))
+	members := `$0,"code":"$1","request_id":"{id}"`
+	if m := fieldOf.FindStringSubmatch(body); m != nil {
+		members += `,"field":"` + m[1] + `"`
+	}
+	body = strings.ReplaceAll(detailsOf.ReplaceAllString(body, members), "{id}", a.header.Get("X-Request-Id"))
 	if a.status != status || strings.TrimSpace(a.body) != body {
 		tb.Errorf("answer = %d %s\nwant     %d %s", a.status, a.body, status, body)
 	}
@@ -306,10 +320,34 @@ func (c conforming) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response.Body = io.NopCloser(bytes.NewReader(data))
+	if err := isProblem(response, data); err != nil {
+		c.t.Errorf("%s %s answered %d %s: %v", r.Method, r.URL.Path, response.StatusCode, data, err)
+	}
 	if err := c.check(r, response, data); err != nil {
 		c.t.Errorf("%s %s answered %d, not as openapi.yaml has it: %v\n%s", r.Method, r.URL.Path, response.StatusCode, err, data)
 	}
 	return response, nil
+}
+
+// isProblem checks what openapi.yaml cannot say of an error: its code and request
+// id are those of its headers, and the guard's 503 has four fields and no more.
+func isProblem(response *http.Response, data []byte) error {
+	var p map[string]any
+	if response.StatusCode < 400 || json.Unmarshal(data, &p) != nil || p["technical_details"] == nil {
+		return nil
+	}
+	code := response.Header.Get("X-Error-Code")
+	if code == "no_worker" {
+		delete(p, "retried")
+		if len(p) != 4 {
+			return fmt.Errorf("the guard's refusal has the fields %v", slices.Sorted(maps.Keys(p)))
+		}
+		return nil
+	}
+	if code == "" || p["code"] != code || p["request_id"] != response.Header.Get("X-Request-Id") {
+		return fmt.Errorf("code %v and request id %v are not those of the headers: %q, %q", p["code"], p["request_id"], code, response.Header.Get("X-Request-Id"))
+	}
+	return nil
 }
 
 func (c conforming) check(r *http.Request, response *http.Response, data []byte) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/prosaas/receipts/pkg/logging"
 	"github.com/prosaas/receipts/pkg/metrics"
 	"github.com/prosaas/receipts/pkg/queue"
+	"github.com/prosaas/receipts/pkg/redisclient"
 	"github.com/prosaas/receipts/pkg/registry"
 	"github.com/prosaas/receipts/proto"
 )
@@ -136,7 +137,7 @@ func (s *census) Collect(out chan<- prometheus.Metric) {
 	}
 	roll, depths, err := standing(ctx, s.queue, s.registry)
 	if err != nil {
-		s.log.WarnContext(ctx, "metrics of the queues not read", logging.KeyError, err)
+		s.log.Log(ctx, redisclient.LevelOf(err), "metrics of the queues not read", logging.KeyError, err)
 		tell(s.success, 0)
 		return
 	}
