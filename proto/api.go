@@ -2,13 +2,17 @@ package proto
 
 import "time"
 
-// Problem is the one shape of every error of the API. TechnicalDetails is a
-// stable code and the request id, except where api.md fixes the text.
+// Problem is the body of every error of the API. TechnicalDetails is the code
+// and the request id, except in the guard's 503, whose text is fixed and which
+// has no Code, RequestID and Field. The header X-Error-Code has the code of each.
 type Problem struct {
 	Success          bool   `json:"success"` // always false
 	Error            string `json:"error"`
 	Action           string `json:"action"`
 	TechnicalDetails string `json:"technical_details"`
+	Code             string `json:"code,omitempty"` // stable
+	RequestID        string `json:"request_id,omitempty"`
+	Field            string `json:"field,omitempty"`   // the field, parameter or header that is wrong
 	JobID            string `json:"job_id,omitempty"`  // 409: the job that is in the way
 	Retried          *int   `json:"retried,omitempty"` // as that of [SyncAccepted]: they stay owed though the sync was refused
 }

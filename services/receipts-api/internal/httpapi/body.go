@@ -93,7 +93,7 @@ func unknownField(name string) problem {
 		name = string(runes[:64]) + "…"
 	}
 	return problem{
-		status: http.StatusBadRequest, code: "unknown_field",
+		status: http.StatusBadRequest, code: "unknown_field", field: name,
 		text: "Unknown field '" + name + "'", action: "Leave '" + name + "' out, or correct its name",
 	}
 }

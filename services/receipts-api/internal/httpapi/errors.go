@@ -23,7 +23,8 @@ type problem struct {
 	code       string // stable
 	text       string // what happened
 	action     string // what to do about it
-	details    string // where api.md fixes technical_details; else the code and the request id
+	details    string // technical_details where they are fixed: such a body has the first four fields alone
+	field      string // the field, parameter or header that is wrong
 	jobID      string // the job that is in the way
 	retried    *int   // of a retry: the messages that are owed again all the same
 	retryAfter time.Duration
@@ -141,7 +142,7 @@ func problemOf(err error) problem {
 // badField is a 400 that names the field. must is the rest of the sentence.
 func badField(name, must string) problem {
 	return problem{
-		status: http.StatusBadRequest, code: "invalid_field",
+		status: http.StatusBadRequest, code: "invalid_field", field: name,
 		text: "Field '" + name + "' " + must, action: "Correct '" + name + "' and send the request again",
 	}
 }
@@ -157,8 +158,10 @@ func (a *API) fail(err error, c echo.Context) {
 	body := proto.Problem{Error: p.text, Action: p.action, TechnicalDetails: p.details, JobID: p.jobID, Retried: p.retried}
 	if body.TechnicalDetails == "" {
 		body.TechnicalDetails = p.code + "; request_id=" + requestID(c)
+		body.Code, body.RequestID, body.Field = p.code, requestID(c), p.field
 	}
 	header := c.Response().Header()
+	header.Set("X-Error-Code", p.code)
 	if p.retryAfter > 0 {
 		header.Set("Retry-After", seconds(p.retryAfter))
 	}

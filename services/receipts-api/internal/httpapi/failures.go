@@ -90,7 +90,7 @@ func (a *API) retryFailures(c echo.Context) error {
 	if err == nil {
 		a.rateHeaders(c, answer)
 		var accepted proto.SyncAccepted
-		if accepted, err = judge(c, a.settings.SyncQueue, answer); err == nil {
+		if accepted, err = a.judge(c, a.settings.SyncQueue, answer); err == nil {
 			accepted.Retried = retried
 			return c.JSON(http.StatusAccepted, accepted)
 		}

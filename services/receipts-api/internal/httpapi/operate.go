@@ -38,7 +38,7 @@ func (a *API) verifyQueue(c echo.Context) error {
 	if err != nil {
 		return syncProblem(err)
 	}
-	return verdict(c, request.Envelope.Queue, answer)
+	return a.verdict(c, request.Envelope.Queue, answer)
 }
 
 // anyJob tells how one job stands, whosever it is.
@@ -80,5 +80,5 @@ func (a *API) retryJob(c echo.Context) error {
 	if err != nil {
 		return syncProblem(err)
 	}
-	return verdict(c, dead.Queue, answer)
+	return a.verdict(c, dead.Queue, answer)
 }

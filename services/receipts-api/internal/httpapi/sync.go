@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/prosaas/receipts/pkg/logging"
 	"github.com/prosaas/receipts/pkg/queue"
 	"github.com/prosaas/receipts/pkg/redisclient"
 	"github.com/prosaas/receipts/proto"
@@ -31,7 +32,7 @@ func (a *API) startSync(c echo.Context) error {
 		return syncProblem(err)
 	}
 	a.rateHeaders(c, answer)
-	return verdict(c, a.settings.SyncQueue, answer)
+	return a.verdict(c, a.settings.SyncQueue, answer)
 }
 
 func (a *API) trySync(c echo.Context) (queue.Enqueued, error) {
@@ -171,8 +172,8 @@ var refusals = map[queue.Verdict]problem{
 }
 
 // verdict answers what became of a request for a job on a queue.
-func verdict(c echo.Context, name string, e queue.Enqueued) error {
-	accepted, err := judge(c, name, e)
+func (a *API) verdict(c echo.Context, name string, e queue.Enqueued) error {
+	accepted, err := a.judge(c, name, e)
 	if err != nil {
 		return err
 	}
@@ -180,8 +181,9 @@ func verdict(c echo.Context, name string, e queue.Enqueued) error {
 }
 
 // judge is the answer 202 to a request for a job on a queue, with its headers,
-// or the problem that there is instead.
-func judge(c echo.Context, name string, e queue.Enqueued) (proto.SyncAccepted, error) {
+// or the problem that there is instead. What was accepted is logged: who asked,
+// and which job it became.
+func (a *API) judge(c echo.Context, name string, e queue.Enqueued) (proto.SyncAccepted, error) {
 	if p, refused := refusals[e.Verdict]; refused {
 		named := strings.NewReplacer("{queue}", name)
 		p.action, p.details = named.Replace(p.action), named.Replace(p.details)
@@ -191,6 +193,9 @@ func judge(c echo.Context, name string, e queue.Enqueued) (proto.SyncAccepted, e
 		}
 		return proto.SyncAccepted{}, p
 	}
+	who := caller(c)
+	a.Logger.InfoContext(c.Request().Context(), "job accepted", logging.KeyJobID, e.JobID, logging.KeyBusinessID, who.BusinessID, "role", string(who.Role),
+		logging.KeyQueue, name, "status", string(e.State), "deduplicated", e.Verdict == queue.InFlight, logging.KeyRequestID, requestID(c))
 	header := c.Response().Header()
 	header.Set("Location", "/api/receipts/sync/"+e.JobID)
 	header.Set("Retry-After", "1")

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -176,6 +177,30 @@ func TestSyncWhileOneIsInFlight(t *testing.T) {
 	diff(t, "Retry-After", a.header.Get("Retry-After"), "2")
 }
 
+// One line at INFO says who asked for which job, also for one that was there already.
+func TestAcceptedSyncIsLogged(t *testing.T) {
+	t.Parallel()
+	s := live(t)
+	for _, again := range []bool{false, true} {
+		var accepted proto.SyncAccepted
+		if err := json.Unmarshal([]byte(s.do("POST", syncPath, "").body), &accepted); err != nil {
+			t.Fatal(err)
+		}
+		type fields struct {
+			Level        string
+			JobID        string `json:"job_id"`
+			BusinessID   string `json:"business_id"`
+			Role         string
+			Deduplicated bool
+		}
+		var line fields
+		if err := json.Unmarshal([]byte(s.log.await(t, "job accepted")), &line); err != nil {
+			t.Fatal(err)
+		}
+		diff(t, "line", line, fields{"INFO", accepted.JobID, business, "member", again})
+	}
+}
+
 func TestSyncWithoutWorker(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"default", "high"} {
@@ -185,6 +210,7 @@ func TestSyncWithoutWorker(t *testing.T) {
 
 		a := s.do("POST", syncPath, "{}")
 		a.want(t, 503, fmt.Sprintf(noWorkerBody, name))
+		diff(t, "X-Error-Code", a.header.Get("X-Error-Code"), "no_worker")
 		if line := s.log.await(t, `"msg":"`); !strings.Contains(line, "request answered") { // the first line: nothing was waited for
 			t.Errorf("not refused at once: %s", line)
 		}
