@@ -5,6 +5,7 @@
 package logging
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -32,6 +33,16 @@ func New(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, opts))
 	}
 	return slog.New(slog.NewJSONHandler(w, opts))
+}
+
+// Failure writes why a program ends to w: as a log line where JSON is asked for,
+// and else as text, since a person reads it.
+func Failure(w io.Writer, format, program string, err error) {
+	if format == "json" {
+		New(w, slog.LevelError, "json").Error("program ended with an error", "program", program, KeyError, err)
+		return
+	}
+	_, _ = fmt.Fprintf(w, "%s: %v\n", program, err) // there is nowhere else to say it
 }
 
 func isTerminal(w io.Writer) bool {
