@@ -16,6 +16,7 @@ FUZZTIME            ?= 30s
 HISTORIES           ?= 20000
 MAILS               ?= 100000
 TESTED              ?= tested
+BUILT               ?= deploy/.images
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check build images demo prod-up verify drill backup restore test-compose bench sim fuzz vuln
@@ -41,6 +42,7 @@ build: ## every program, static, into bin/
 
 images: $(if $(filter prebuilt,$(BINARY)),bin/third-party-notices.txt) ## images (BINARY=prebuilt: from bin/, for who cannot pull a Go image)
 	RECEIPTS_VERSION='$(VERSION)' docker compose --profile '*' build
+	@echo '$(VERSION)' >$(BUILT)
 
 bin/third-party-notices.txt: build
 	bin/notices bin/receipts-api bin/receipts-worker bin/verify bin/gmailsim >$@
@@ -50,8 +52,9 @@ demo: images build ## what is deployed, with simulated Gmail in Gmail's place
 	RECEIPTS_VERSION='$(VERSION)' docker compose --profile demo up --detach --no-build --wait
 	@echo "http://127.0.0.1:8080/signin#token=$$(JWT_SECRET_FILE=deploy/secrets/jwt_secret bin/token --business demo)"
 
+# The images that were built last, whatever was edited since: settings change alone.
 prod-up: ## deploy the images, and prove it; where anything is wrong, back to what ran before
-	RECEIPTS_VERSION='$(VERSION)' deploy/prod-up.sh
+	RECEIPTS_VERSION="$${RECEIPTS_VERSION:-$$(cat $(BUILT) 2>/dev/null || echo '$(VERSION)')}" deploy/prod-up.sh
 
 # Both look at what prod-up deployed last, with the secrets that it was given, or
 # else at what the files here say.
@@ -81,7 +84,7 @@ restore: ## what a backup holds in the place of what runs (FROM=backups/…)
 
 test-compose: ## the compose stack for real: deployed, broken, restored (RUN=regexp: some of its tests)
 	tools/install-docker.sh
-	$(MAKE) images BINARY=prebuilt VERSION='$(TESTED)'
+	$(MAKE) images BINARY=prebuilt VERSION='$(TESTED)' BUILT=/dev/null
 	TESTED='$(TESTED)' REDIS_IMAGE=$${REDIS_IMAGE:-$$(tools/redis-image.sh)} go test -count=1 -timeout=25m -tags=compose -run '$(RUN)' ./tools/composetest
 
 bench: ## Go's benchmarks, and a worker's memory at a large sync (MAILS=100000)
