@@ -19,7 +19,7 @@ TESTED              ?= tested
 BUILT               ?= deploy/.images
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check build images demo prod-up verify drill backup restore test-compose bench sim fuzz vuln
+.PHONY: help run test check build images demo demo-down prod-up verify drill backup restore test-compose bench sim fuzz vuln
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,10 +47,12 @@ images: $(if $(filter prebuilt,$(BINARY)),bin/third-party-notices.txt) ## images
 bin/third-party-notices.txt: build
 	bin/notices bin/receipts-api bin/receipts-worker bin/verify bin/gmailsim >$@
 
-demo: images build ## what is deployed, with simulated Gmail in Gmail's place
-	deploy/init-secrets.sh
-	RECEIPTS_VERSION='$(VERSION)' docker compose --profile demo up --detach --no-build --wait
-	@echo "http://127.0.0.1:8080/signin#token=$$(JWT_SECRET_FILE=deploy/secrets/jwt_secret bin/token --business demo)"
+demo: bin/token ## what is deployed, with simulated Gmail, beside whatever runs (DEMO=name: another one)
+	$(MAKE) images BUILT=/dev/null
+	@RECEIPTS_VERSION='$(VERSION)' deploy/demo.sh up '$(DEMO)'
+
+demo-down: ## end the demo, and remove what it stored (DEMO=name)
+	@deploy/demo.sh down '$(DEMO)'
 
 # The images that were built last, whatever was edited since: settings change alone.
 prod-up: ## deploy the images, and prove it; where anything is wrong, back to what ran before
@@ -72,9 +74,9 @@ verify: bin/verify ## check what runs, from here and from inside (BUSINESS=id: w
 drill: bin/verify ## stop and kill workers of what runs, see that nothing is lost, and put them back
 	@. deploy/lock.sh; $(FROM_HERE); bin/verify --drill
 
-.PHONY: bin/verify
-bin/verify:
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./tools/cmd/verify
+.PHONY: bin/verify bin/token
+bin/verify bin/token:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./tools/cmd/$(@F)
 
 backup: ## Redis and the blobs of what runs, into backups/
 	deploy/backup.sh

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes what is secret, once, as files in deploy/secrets; what is there already
-# stays as it is. Containers read these files as users of their own, so that
+# Makes what is secret, once, as files in deploy/secrets, or in the folder that is
+# its argument; what is there already stays as it is. Containers read these files as users of their own, so that
 # each is readable by all; the folder keeps everybody else of this machine out.
 #
 # GOOGLE_CLIENT_SECRET, where it is set, becomes the OAuth client's secret; else
@@ -8,7 +8,7 @@
 # QUEUE_PREFIX, where the services have one, is what the users of Redis may reach.
 set -eu
 umask 077
-secrets=$(dirname "$0")/secrets
+secrets=${1:-$(dirname "$0")/secrets}
 mkdir -p "$secrets"
 chmod 0700 "$secrets"
 

@@ -211,6 +211,27 @@ func TestOnlyTheAPIIsPublished(t *testing.T) {
 	}
 }
 
+// What docker compose does without a file's name is never done to production,
+// whose volumes keep their names.
+func TestProductionHasAProjectOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		files   []string
+		environ []string
+		want    string
+	}{
+		{development, nil, "receipts-dev"},
+		{development, []string{"RECEIPTS_PROJECT=second"}, "receipts-dev"},
+		{production, nil, "receipts"},
+		{production, []string{"RECEIPTS_PROJECT=second"}, "second"},
+	} {
+		project := load(t, tt.files, tt.environ...)
+		if project.Name != tt.want || project.Volumes["redis"].Name != tt.want+"_redis" || project.Volumes["blobs"].Name != tt.want+"_blobs" {
+			t.Errorf("%q with %q: project %s with volume %s, want %s", tt.files, tt.environ, project.Name, project.Volumes["redis"].Name, tt.want)
+		}
+	}
+}
+
 // Production runs images by the version that was asked for, builds none, and
 // loses no write.
 func TestProduction(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -50,8 +51,14 @@ func newStack(t *testing.T) *stack {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"compose.yaml", "compose.prod.yaml", "deploy/redis/redis.conf", "deploy/init-secrets.sh", "deploy/lock.sh", "deploy/prod-up.sh", "deploy/backup.sh", "deploy/restore.sh"} {
-		s.write(name, original(t, name))
+	for _, pattern := range []string{"compose*.yaml", ".env.example", "deploy/*.sh", "deploy/redis/redis.conf"} {
+		names, err := fs.Glob(os.DirFS(root), pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, names, err)
+		}
+		for _, name := range names {
+			s.write(name, original(t, name))
+		}
 	}
 	s.set("COMPOSE_PROJECT_NAME", s.project)
 	s.set("RECEIPTS_VERSION", s.project)
