@@ -81,6 +81,10 @@ func (l *loader) checkAPI(c API) {
 	l.check(proto.ValidQueue(c.SyncQueue), "SYNC_QUEUE")
 	l.check(within(c.GuardWait, 0, time.Minute), "GUARD_WAIT")
 	l.check(c.QueueDepthLimit >= 1, "QUEUE_DEPTH_LIMIT")
+	l.check(within(c.ShutdownDelay, 0, time.Minute), "SHUTDOWN_DELAY")
+	if c.ShutdownDelay >= c.ShutdownTimeout && !l.faulty["SHUTDOWN_TIMEOUT"] {
+		l.refuseFor("SHUTDOWN_DELAY", fmt.Sprintf("a duration below SHUTDOWN_TIMEOUT (%s), up to 1m", c.ShutdownTimeout))
+	}
 	l.check(c.LoginURL == "" || isURL(c.LoginURL) || isPath(c.LoginURL), "LOGIN_URL")
 }
 

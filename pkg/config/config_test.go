@@ -180,6 +180,9 @@ func TestFaults(t *testing.T) {
 		{"rate of nothing", loadAPI, map[string]string{"SYNC_RATE_LIMIT": "0/m"}, []string{"SYNC_RATE_LIMIT"}},
 		{"rate a fortnight", loadAPI, map[string]string{"SYNC_RATE_LIMIT": "6/f"}, []string{"SYNC_RATE_LIMIT"}},
 		{"proxy without a mask", loadAPI, map[string]string{"TRUSTED_PROXIES": "10.0.0.1"}, []string{"TRUSTED_PROXIES"}},
+		{"delay that leaves no time to stop", loadAPI, map[string]string{"SHUTDOWN_DELAY": "25s"}, []string{"SHUTDOWN_DELAY"}},
+		{"delay above a minute", loadAPI, map[string]string{"SHUTDOWN_DELAY": "61s", "SHUTDOWN_TIMEOUT": "5m"}, []string{"SHUTDOWN_DELAY"}},
+		{"delay below a timeout that cannot be read", loadAPI, map[string]string{"SHUTDOWN_DELAY": "3s", "SHUTDOWN_TIMEOUT": "25"}, []string{"SHUTDOWN_TIMEOUT"}},
 		{"login of another site", loadAPI, map[string]string{"LOGIN_URL": "//evil.test/"}, []string{"LOGIN_URL"}},
 		{"login by script", loadAPI, map[string]string{"LOGIN_URL": "javascript:alert(1)"}, []string{"LOGIN_URL"}},
 

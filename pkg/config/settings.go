@@ -67,6 +67,7 @@ type API struct {
 	QueueDepthLimit   int            `env:"QUEUE_DEPTH_LIMIT" envDefault:"10000" doc:"jobs that may wait in a queue" want:"a whole number from 1"`
 	SyncRateLimit     Rate           `env:"SYNC_RATE_LIMIT" envDefault:"6/m" doc:"syncs that a business may ask for" want:"a number a second, minute or hour, as 6/m, or 0 for no limit"`
 	TrustedProxies    []netip.Prefix `env:"TRUSTED_PROXIES" doc:"proxies whose X-Forwarded-For is believed; none ignores it" want:"networks separated by commas, as 10.0.0.0/8"`
+	ShutdownDelay     time.Duration  `env:"SHUTDOWN_DELAY" envDefault:"0s" doc:"how long the API goes on serving, not ready, before it stops; a part of SHUTDOWN_TIMEOUT" want:"a duration up to 1m and below SHUTDOWN_TIMEOUT, as 3s"`
 	LoginURL          string         `env:"LOGIN_URL" doc:"where the pages send a person to sign in" want:"an http:// or https:// address, or a path that begins with /"`
 }
 

@@ -2,9 +2,12 @@
 // order. It is the only place that builds things.
 //
 // Redis may be away when it starts: it listens at once, says so on /readyz and
-// in the log, and recovers by itself. A stop answers the requests in hand, those
-// that wait for a worker at once, ends the streams of events at once, and takes
-// no longer than SHUTDOWN_TIMEOUT; a crash loses those requests and nothing else.
+// in the log, and recovers by itself. A signal to stop first turns it not ready
+// and lets it serve for SHUTDOWN_DELAY. The stop then answers the requests in
+// progress, those that wait for a worker at once, and ends the streams of events.
+// All of it takes no longer than SHUTDOWN_TIMEOUT, so that whoever waits for the
+// process (stop_grace_period) has one time to allow for. A crash loses those
+// requests and nothing else.
 package app
 
 import (
@@ -14,6 +17,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/prosaas/receipts/pkg/auth"
@@ -43,11 +49,32 @@ func Run(ctx context.Context, cfg config.API, log *slog.Logger, version string) 
 	}
 	select {
 	case <-ctx.Done():
+		err := a.drain()
 		log.InfoContext(ctx, "receipts-api stops")
-		return a.Stop()
+		return errors.Join(err, a.Stop())
 	case err := <-a.failed:
 		return errors.Join(err, a.Stop())
 	}
+}
+
+// drain serves for SHUTDOWN_DELAY while not ready, so that proxies stop sending
+// requests before the listener closes. A second signal ends it early. It returns
+// the error of a listener that failed meanwhile.
+func (a *App) drain() error {
+	if a.cfg.ShutdownDelay == 0 {
+		return nil
+	}
+	hurry, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	a.api.Drain()
+	a.log.InfoContext(hurry, "receipts-api drains: not ready, still serving", logging.KeyDuration, a.cfg.ShutdownDelay.String())
+	select {
+	case <-time.After(a.cfg.ShutdownDelay):
+	case <-hurry.Done():
+	case err := <-a.failed:
+		return err
+	}
+	return nil
 }
 
 // App is the service.
@@ -85,7 +112,7 @@ func New(cfg config.API, log *slog.Logger, version string) (*App, error) {
 	}
 	a := &App{
 		cfg: cfg, log: log, version: version, redis: redis, metrics: metrics.New(),
-		stack: lifecycle.New(cfg.ShutdownTimeout), failed: make(chan error, 2),
+		stack: lifecycle.New(cfg.ShutdownTimeout - cfg.ShutdownDelay), failed: make(chan error, 2),
 	}
 	a.stack.OnStop("redis", func(context.Context) error {
 		redis.Close()

@@ -93,6 +93,25 @@ func TestStopAnswersThoseWhoWait(t *testing.T) {
 	late.want(t, 503, fmt.Sprintf(noWorkerBody, "default"))
 }
 
+// While it drains it answers as ever, and asks clients to close their connections.
+func TestDraining(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for _, draining := range []bool{false, true} {
+		if draining {
+			s.api.Drain()
+		}
+		response, err := s.send("GET", "/livez", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != 200 || response.Close != draining {
+			t.Errorf("draining %v: answered %d, and closes the connection: %v", draining, response.StatusCode, response.Close)
+		}
+	}
+}
+
 func TestWatchLooksOnceForAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -104,10 +104,14 @@ func New(settings config.API, parts Parts, opts Options) *API {
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
 
+// Drain turns the API not ready; it goes on serving, and asks clients to close
+// their connections.
+func (a *API) Drain() { a.stopping.Store(true) }
+
 // Stop turns the API not-ready, answers the requests that wait for a worker, and
 // ends the streams of events. Other requests go on: whoever serves them ends those.
 func (a *API) Stop() {
-	a.stopping.Store(true)
+	a.Drain()
 	a.feed.stop()
 	for _, w := range a.returning {
 		w.stop()

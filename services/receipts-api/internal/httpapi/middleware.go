@@ -82,6 +82,9 @@ func (a *API) secure(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		h.Set("Referrer-Policy", "no-referrer")
+		if a.stopping.Load() {
+			h.Set(echo.HeaderConnection, "close") // the next request finds another instance, or the next release
+		}
 		return next(c)
 	}
 }
