@@ -18,7 +18,7 @@ MAILS               ?= 100000
 TESTED              ?= tested
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check build images demo prod-up verify drill backup restore test-compose bench sim fuzz vuln
+.PHONY: help run test check build images demo prod-up verify drill backup restore restore-check test-compose bench sim fuzz vuln
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ images: $(if $(filter prebuilt,$(BINARY)),bin/third-party-notices.txt) ## images
 	RECEIPTS_VERSION='$(VERSION)' docker compose --profile '*' build
 
 bin/third-party-notices.txt: build
-	bin/notices bin/receipts-api bin/receipts-worker bin/verify bin/gmailsim >$@
+	bin/notices bin/receipts-api bin/receipts-worker bin/verify bin/gmailsim bin/backup >$@
 
 demo: images build ## what is deployed, with simulated Gmail in Gmail's place
 	deploy/init-secrets.sh
@@ -73,11 +73,14 @@ drill: bin/verify ## stop and kill workers of what runs, see that nothing is los
 bin/verify:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./tools/cmd/verify
 
-backup: ## Redis and the blobs of what runs, into backups/
+backup: ## Redis and the blobs of what runs, into backups/, and to BACKUP_URL
 	deploy/backup.sh
 
-restore: ## what a backup holds in the place of what runs (FROM=backups/…)
+restore: ## what a backup holds in the place of what runs (FROM=backups/… or s3://…)
 	deploy/restore.sh '$(FROM)'
+
+restore-check: ## load the newest backup beside what runs, and count what is in it
+	deploy/restore-check.sh
 
 test-compose: ## the compose stack for real: deployed, broken, restored (RUN=regexp: some of its tests)
 	tools/install-docker.sh

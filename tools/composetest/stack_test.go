@@ -32,6 +32,7 @@ type stack struct {
 	dir     string
 	project string
 	api     string // its address
+	gmail   string // that of simulated Gmail
 	files   []string
 }
 
@@ -50,7 +51,7 @@ func newStack(t *testing.T) *stack {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"compose.yaml", "compose.prod.yaml", "deploy/redis/redis.conf", "deploy/init-secrets.sh", "deploy/lock.sh", "deploy/prod-up.sh", "deploy/backup.sh", "deploy/restore.sh"} {
+	for _, name := range []string{"compose.yaml", "compose.prod.yaml", "deploy/redis/redis.conf", "deploy/init-secrets.sh", "deploy/lock.sh", "deploy/prod-up.sh", "deploy/copy.sh", "deploy/backup.sh", "deploy/restore.sh", "deploy/restore-check.sh"} {
 		s.write(name, original(t, name))
 	}
 	s.set("COMPOSE_PROJECT_NAME", s.project)
@@ -75,7 +76,7 @@ func (s *stack) in(t *testing.T) *stack {
 	return &part
 }
 
-var images = []string{"receipts-api", "receipts-worker", "receipts-verify", "receipts-gmailsim"}
+var images = []string{"receipts-api", "receipts-worker", "receipts-verify", "receipts-gmailsim", "receipts-backup"}
 
 // redisImage is what make test-compose says, or what runs where it says nothing.
 func redisImage(t *testing.T) string {
