@@ -19,7 +19,7 @@ TESTED              ?= tested
 BUILT               ?= deploy/.images
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check build images demo demo-down prod-up verify drill backup restore test-compose bench sim fuzz vuln
+.PHONY: help run test check build images demo demo-down prod-up verify drill backup restore restore-check test-compose bench sim fuzz vuln
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,10 +45,10 @@ images: $(if $(filter prebuilt,$(BINARY)),bin/third-party-notices.txt) ## images
 	@echo '$(VERSION)' >$(BUILT)
 
 bin/third-party-notices.txt: build
-	bin/notices bin/receipts-api bin/receipts-worker bin/verify bin/gmailsim >$@
+	bin/notices bin/receipts-api bin/receipts-worker bin/verify bin/gmailsim bin/backup >$@
 
-demo: bin/token ## what is deployed, with simulated Gmail, beside whatever runs (DEMO=name: another one)
-	$(MAKE) images BUILT=/dev/null
+demo: BUILT = /dev/null
+demo: images bin/token ## what is deployed, with simulated Gmail, beside whatever runs (DEMO=name: another one)
 	@RECEIPTS_VERSION='$(VERSION)' deploy/demo.sh up '$(DEMO)'
 
 demo-down: ## end the demo, and remove what it stored (DEMO=name)
@@ -78,11 +78,14 @@ drill: bin/verify ## stop and kill workers of what runs, see that nothing is los
 bin/verify bin/token:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./tools/cmd/$(@F)
 
-backup: ## Redis and the blobs of what runs, into backups/
+backup: ## Redis and the blobs of what runs, into backups/, and to BACKUP_URL
 	deploy/backup.sh
 
-restore: ## what a backup holds in the place of what runs (FROM=backups/…)
+restore: ## what a backup holds in the place of what runs (FROM=backups/… or s3://…)
 	deploy/restore.sh '$(FROM)'
+
+restore-check: ## load the newest backup beside what runs, and count what is in it
+	deploy/restore-check.sh
 
 test-compose: ## the compose stack for real: deployed, broken, restored (RUN=regexp: some of its tests)
 	tools/install-docker.sh

@@ -1,33 +1,51 @@
 #!/bin/sh
-# Copies Redis and the blobs of the running stack, together, into one folder of
-# backups/ named after the moment. Nothing stops for it. The secrets are not in
-# it: without token_keys a restored system asks everybody to reconnect Gmail.
+# Copies Redis and the blobs of the running stack, together, under the moment's
+# name in backups/: as a folder, or as one sealed file with BACKUP_RECIPIENT. With
+# BACKUP_URL the sealed file goes to S3 too. Nothing stops for it. The secrets are
+# not in it: without token_keys a restored system asks everybody to reconnect Gmail.
 set -eu
 cd "$(dirname "$0")/.."
 umask 077
 
 . deploy/lock.sh
-redis=$(docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.service=redis)
-[ "$redis" ] || {
-	echo "backup: no redis of the project $project runs" >&2
-	exit 1
-}
-folder=backups/$(date -u +%Y-%m-%dT%H%M%SZ)
-mkdir -p backups
-partial=$(mktemp -d backups/.partial-XXXXXX)
-trap 'rm -rf "$partial"' EXIT
+. deploy/copy.sh
+trap tidy EXIT
+trap 'exit 1' HUP INT TERM
 
-# Redis first: a file is written before the receipt that names it, so that every
-# receipt in the copy finds its file.
-# shellcheck disable=SC2016 # the secret is the container's to read
-docker exec "$redis" sh -ec 'export REDISCLI_AUTH="$(cat /run/secrets/redis_backup)"
-redis-cli --user backup --rdb /data/backup.rdb >&2
-cat /data/backup.rdb
-rm /data/backup.rdb' >"$partial/redis.rdb" # to - it would leave the end mark of the transfer in it
+recipient=$(setting BACKUP_RECIPIENT)
+url=$(setting BACKUP_URL)
+keep=$(setting BACKUP_KEEP)
+keep=${keep:-14}
+[ ! "$url" ] || [ "$recipient" ] || fail "BACKUP_URL is set and BACKUP_RECIPIENT is not: nothing leaves this machine in clear. Set BACKUP_RECIPIENT to an age public key"
+case $keep in '' | *[!0-9]* | 0*) fail "BACKUP_KEEP is $keep: set a whole number from 1" ;; esac
+
+name=backups/$(date -u +%Y-%m-%dT%H%M%SZ)
+partial=$work/copy
+mkdir "$partial"
+
+# The queue first, the files last: whatever a job names was written before it, and
+# a file before the receipt that names it, so that everything named is in the copy.
+for store in $stores; do
+	copied "$store" >"$partial/$store.rdb" || fail "the copy of $store failed: is it running? docker compose --file $composition ps"
+done
 # What a restore left there, .replaced-…, is not the system's.
 # shellcheck disable=SC2016 # the names are the container's to read
-docker run --rm --network none --cap-drop ALL --user 65532:65532 --volume "${project}_blobs:/blobs:ro" --workdir /blobs --entrypoint sh \
-	"$(docker inspect --format '{{.Image}}' "$redis")" -ec 'set -- *; [ -e "$1" ] || set -- --no-recursion .; tar -cf - "$@"' >"$partial/blobs.tar"
-(cd "$partial" && sha256sum redis.rdb blobs.tar >SHA256SUMS)
-mv "$partial" "$folder"
-echo "$folder"
+in_volume "${project}_blobs" 65532:65532 'set -- *; [ -e "$1" ] || set -- --no-recursion .; tar -cf - "$@"' </dev/null >"$partial/blobs.tar"
+(cd "$partial" && sha256sum -- *.rdb blobs.tar >SHA256SUMS)
+
+if [ "$recipient" ]; then
+	name=$name.tar.age
+	tool seal "$partial" "$work/${name##*/}"
+	mv "$work/${name##*/}" "$name"
+else
+	mv "$partial" "$name"
+	echo "backup: $name is in clear, on the disk of what it is to replace: set BACKUP_RECIPIENT and BACKUP_URL" >&2
+fi
+if [ "$url" ]; then
+	tool put "$name" >&2 || fail "$name is complete, but it is not in $url. Run make backup again"
+	tool prune
+fi
+# Only names of its own, and never the newest.
+ls -d backups/[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z* | grep -E 'Z(\.tar\.age)?$' | sort | head -n "-$keep" |
+	while read -r old; do rm -rf "$old"; done
+echo "$name"

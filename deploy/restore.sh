@@ -1,57 +1,154 @@
 #!/bin/sh
-# Puts a folder that backup.sh made in the place of what the running stack
-# holds, and starts it again. Jobs that were under way when the copy was made are
-# taken up by the next worker; leases never go back, since each is at least the
-# time at which it is given.
+# Puts a copy that backup.sh made in the place of what the deployed stack holds.
+# Everything is checked while the system runs. Whatever fails after it was
+# stopped, what was there before comes back; if this script itself was killed,
+# the next run of it finishes the way back first. Jobs that were under way when
+# the copy was made are taken up by the next worker; leases never go back, since
+# each is at least the time at which it is given.
 set -eu
 cd "$(dirname "$0")/.."
-
-fail() {
-	echo "restore: $*" >&2
-	exit 1
-}
-from=${1:-}
-[ "$from" ] || fail "which one? make restore FROM=backups/…"
-(cd "$from" && sha256sum --check --quiet SHA256SUMS) || fail "$from is not whole: nothing was touched"
+umask 077
 
 . deploy/lock.sh
-containers() { docker ps --all --quiet --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.service=$1"; }
-redis=$(containers redis)
-services=$(containers receipts-api && containers receipts-worker)
-[ "$redis" ] || fail "nothing of the project $project is there to restore into: make prod-up first"
-image=$(docker inspect --format '{{.Image}}' "$redis")
+. deploy/copy.sh
+from=${1:-}
+limit=${RESTORE_WAIT:-120}
+parts="$stores blobs"
+stopped=''
 
-# into runs a script in a volume, as its owner.
-into() { docker run --rm --interactive --network none --cap-drop ALL --user "$2" --volume "${project}_$1:/volume" --workdir /volume --entrypoint sh "$image" -ec "$3"; }
-# start starts containers, and waits until they are healthy.
+owner() { [ "$1" = blobs ] && echo 65532:65532 || echo 999:1000; }
+each() { in_volume "${project}_$1" "$(owner "$1")" "$2" </dev/null; }
+services() { containers receipts-api && containers receipts-worker; }
+stop() {
+	# shellcheck disable=SC2046 # lists of ids
+	docker stop --time 30 $(services) $(for store in $stores; do containers "$store"; done) >/dev/null
+}
+
+# start starts everything, and fails where it is not healthy in time. A Redis that
+# is still loading has as long as it needs.
 start() {
-	docker start "$@" >/dev/null
+	for store in $stores; do
+		container=$(containers "$store")
+		docker start "$container" >/dev/null || return 1
+		tries=0
+		until reply=$(docker exec "$container" redis-cli --no-auth-warning --user health --pass any ping 2>&1) && [ "$reply" = PONG ]; do
+			case $reply in *LOADING*) ;; *) tries=$((tries + 1)) ;; esac
+			[ "$tries" -le "$1" ] || return 1
+			sleep 1
+		done
+	done
+	# shellcheck disable=SC2046 # lists of ids
+	docker start $(services) >/dev/null || return 1
 	tries=0
-	until [ "$(docker inspect --format '{{.State.Health.Status}}' "$@" | sort -u)" = healthy ]; do
+	# shellcheck disable=SC2046 # lists of ids
+	until [ "$(docker inspect --format '{{.State.Health.Status}}' $(services) | sort -u)" = healthy ]; do
 		tries=$((tries + 1))
-		[ "$tries" -le 120 ] || fail "not healthy after two minutes: docker compose logs; what was there is in $replaced"
+		[ "$tries" -le "$1" ] || return 1
 		sleep 1
 	done
 }
 
-# The copy is written beside what is there, while everything runs. With
-# append-only on, Redis reads only its append-only files: it becomes their base.
-into redis 999:1000 'rm -rf .restoring; mkdir .restoring
-cat >.restoring/appendonly.aof.1.base.rdb
-echo "file appendonly.aof.1.base.rdb seq 1 type b" >.restoring/appendonly.aof.manifest' <"$from/redis.rdb" || fail "its Redis cannot be put beside what is there: nothing was touched"
-into blobs 65532:65532 'rm -rf .restoring; mkdir .restoring; tar -C .restoring -xf -' <"$from/blobs.tar" ||
-	fail "its files cannot be put beside what is there: nothing was touched"
+# The file .restore in a volume says how far its swap is: "out", the old contents
+# are being moved to the folder that it names; "in", all of them are there.
+# Whether the restore is done is decided by that of redis, the first to be written
+# and the first to be removed.
+# shellcheck disable=SC2016 # names of the container
+undo='[ -e .restore ] || exit 0
+read -r state replaced <.restore
+[ "$state" = out ] || {
+	find . -mindepth 1 -maxdepth 1 ! -name ".replaced-*" ! -name .restore -exec rm -rf {} ";"
+	echo "out $replaced" >.restore.new
+	mv .restore.new .restore
+}
+[ ! -e "$replaced" ] || {
+	find "$replaced" -mindepth 1 -maxdepth 1 -exec mv {} . ";"
+	rm -rf "$replaced"
+}
+rm -rf .restoring .restore.new
+rm .restore'
+swap='mkdir "$replaced"
+echo "out $replaced" >.restore.new
+mv .restore.new .restore
+find . -mindepth 1 -maxdepth 1 ! -name ".replaced-*" ! -name .restoring ! -name .restore -exec mv {} "$replaced/" ";"
+echo "in $replaced" >.restore.new
+mv .restore.new .restore
+find .restoring -mindepth 1 -maxdepth 1 -exec mv {} . ";"
+rm -rf .restoring'
 
-# shellcheck disable=SC2086 # lists of ids
-docker stop --time 30 $services $redis >/dev/null
+go_back() {
+	backwards=''
+	for part in $parts; do backwards="$part $backwards"; done
+	stop
+	for part in $backwards; do
+		each "$part" "$undo" || fail "what was there could not be put back into the volume ${project}_$part: make restore tries again"
+	done
+	start 120 || fail "what was there before is back, but is not healthy: docker compose --file $composition ps"
+	echo "restore: what was there before is back, and runs" >&2
+}
+end() {
+	code=$?
+	trap - EXIT
+	trap '' HUP INT TERM
+	set +e
+	if [ "$stopped" ]; then
+		echo "restore: failed: putting back what was there" >&2
+		go_back
+	else
+		for part in $parts; do each "$part" 'rm -rf .restoring'; done
+	fi
+	tidy
+	exit "$code"
+}
+trap end EXIT
+trap 'exit 1' HUP INT TERM
+
+# ---- A restore that was killed is undone first.
+
+if [ "$(each redis '[ ! -e .restore ] || echo yes')" ]; then
+	echo "restore: the last restore was killed: putting back what was there" >&2
+	go_back
+	[ "$from" ] || exit 0
+fi
+for part in $parts; do each "$part" 'rm -f .restore .restore.new'; done
+[ "$from" ] || fail "which copy? make restore FROM=backups/…"
+
+# ---- Everything is checked while the system runs.
+
+unpack "$from"
+[ "$(services)" ] || fail "neither receipts-api nor receipts-worker is deployed: make prod-up first. Nothing was touched"
+for store in $stores; do
+	load "$store" "${project}_$store"
+	echo "restore: $store loads: $keys keys, $receipts receipts" >&2
+	# With append-only on, Redis reads only its append-only files: the copy becomes their base.
+	each "$store" 'mkdir .restoring/appendonlydir
+mv .restoring/copy.rdb .restoring/appendonlydir/appendonly.aof.1.base.rdb
+echo "file appendonly.aof.1.base.rdb seq 1 type b" >.restoring/appendonlydir/appendonly.aof.manifest'
+done
+in_volume "${project}_blobs" 65532:65532 'rm -rf .restoring; mkdir .restoring; tar -C .restoring -xf -' <"$copy/blobs.tar" ||
+	fail "blobs.tar cannot be unpacked beside what is there. Nothing was touched"
+
+# ---- From here on, whatever ends this goes back.
+
 replaced=.replaced-$(date -u +%Y-%m-%dT%H%M%SZ)
-into redis 999:1000 "mkdir $replaced; [ ! -e appendonlydir ] || mv appendonlydir $replaced/; mv .restoring appendonlydir"
-into blobs 65532:65532 "mkdir $replaced
-find . -mindepth 1 -maxdepth 1 ! -name '.replaced-*' ! -name .restoring -exec mv {} $replaced/ ';'
-find .restoring -mindepth 1 -maxdepth 1 -exec mv {} . ';'
-rmdir .restoring"
-start "$redis"
-# shellcheck disable=SC2086 # a list of ids
-start $services
-echo "restored $from; make verify tells whether all is well"
-echo "what was there is in $replaced in the volumes ${project}_redis and ${project}_blobs, until you remove it"
+stopped=yes
+stop
+for part in $parts; do each "$part" "replaced=$replaced
+$swap"; done
+start "$limit" || fail "not everything is healthy after $limit s"
+
+# ---- Healthy: the copy stays.
+
+trap '' HUP INT TERM
+each redis 'rm .restore'
+stopped=''
+space=''
+for part in $parts; do
+	each "$part" "rm -f .restore
+find . -mindepth 1 -maxdepth 1 -name '.replaced-*' ! -name $replaced -exec rm -rf {} ';'"
+	space="$space, $part $(each "$part" "du -sk $replaced" | cut -f 1) kB"
+done
+echo "restored $from; make verify checks whether all is well"
+echo "what was there is in $replaced of each volume (${space#, }), until the next restore or:"
+for part in $parts; do
+	echo "docker run --rm --user $(owner "$part") --mount type=volume,source=${project}_$part,target=/volume,volume-nocopy --entrypoint sh $redis_image -c 'rm -rf /volume/.replaced-*'"
+done

@@ -54,8 +54,8 @@ func TestServices(t *testing.T) {
 		files []string
 		want  []string
 	}{
-		{development, []string{"gmailsim", "receipts-api", "receipts-worker", "redis", "verify"}},
-		{production, []string{"receipts-api", "receipts-worker", "redis", "verify"}},
+		{development, []string{"backup", "gmailsim", "receipts-api", "receipts-worker", "redis", "verify"}},
+		{production, []string{"backup", "receipts-api", "receipts-worker", "redis", "verify"}},
 	} {
 		project := load(t, tt.files)
 		got := project.ServiceNames()

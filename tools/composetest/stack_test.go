@@ -33,6 +33,7 @@ type stack struct {
 	dir     string
 	project string
 	api     string // its address
+	gmail   string // that of simulated Gmail
 	files   []string
 }
 
@@ -82,7 +83,7 @@ func (s *stack) in(t *testing.T) *stack {
 	return &part
 }
 
-var images = []string{"receipts-api", "receipts-worker", "receipts-verify", "receipts-gmailsim"}
+var images = []string{"receipts-api", "receipts-worker", "receipts-verify", "receipts-gmailsim", "receipts-backup"}
 
 // redisImage is what make test-compose says, or what runs where it says nothing.
 func redisImage(t *testing.T) string {
