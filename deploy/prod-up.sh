@@ -3,7 +3,7 @@
 # anything is wrong it says what, goes back to what ran before, and fails.
 #
 # What it deploys is a copy: the composition with every setting filled in, each
-# image by its id, and the secrets and settings that it mounts, under
+# image under a name that stays its own, and the secrets and settings that it mounts, under
 # deploy/.deployed. The last copy that was proven stays there, so that going back
 # is to all of it, whatever has been edited, built or tagged since.
 set -euo pipefail
@@ -82,8 +82,13 @@ fi
 RECEIPTS_FILES=./$copy composition --profile '*' config >"$state/next.yaml"
 next --profile tools pull --quiet --policy missing || fail "an image is missing: make images builds them"
 for image in $(next --profile tools config --images | sort -u); do
+	[[ $image != sha256:* ]] || continue
 	id=$(docker image inspect --format '{{.Id}}' "$image")
-	sed -i "s|^\( *image: \)$image\$|\1$id|" "$state/next.yaml"
+	# Under a name that shows the version, and that no build gives to another image.
+	name=${image%@*}
+	[[ ${name##*/} == *:* ]] || name=$name:latest
+	docker tag "$id" "$name-${id:7:12}"
+	sed -i "s|^\( *image: \)$image\$|\1$name-${id:7:12}|" "$state/next.yaml"
 done
 program=$(docker create "$(next --profile tools config --images verify)")
 docker cp "$program:/verify" - | tar -xC "$state"

@@ -112,6 +112,8 @@ func (s *stack) remove() {
 	for _, image := range images {
 		_, _ = s.run(ctx, "docker", "image", "rm", "--force", image+":"+s.project) // a test may have removed it
 	}
+	deployed, _ := s.run(ctx, "docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=*:"+s.project+"-*")
+	_, _ = s.run(ctx, "docker", append([]string{"image", "rm"}, strings.Fields(deployed)...)...)
 	_, _ = s.run(ctx, "docker", "image", "prune", "--force", "--filter", "label=receipts.test="+s.project)
 	_ = os.Remove(s.lock()) // a test may have changed nothing
 }
