@@ -237,6 +237,10 @@ func faults() []fault {
 		{check: "no container is restarting", own: engineOf(func(e *engine) { e.all[2].RestartCount, e.all[2].State.StartedAt = 3, time.Now().Add(time.Hour) }), says: "restarted 3 times"},
 		{check: "no container is restarting", own: engineOf(func(e *engine) { e.all = nil }), says: "no container"},
 
+		{check: "no container was killed for memory", own: engineOf(func(e *engine) {
+			e.all[2].State.OOMKilled, e.all[2].State.ExitCode, e.all[2].RestartCount = true, 137, 2
+		}), says: "receipts-worker-3 was killed for memory (OOMKilled, exit code 137, 2 restarts)"},
+
 		{check: "PING is answered", breaks: instead(func(s *config.Verify) { s.RedisURL = "redis://127.0.0.1:1/0" }), says: "connection refused"},
 		{check: "PING is answered", breaks: instead(func(s *config.Verify) {
 			s.RedisURL = config.Secret(strings.Replace(s.RedisURL.Reveal(), "redis://", "redis://verify:wrong@", 1))

@@ -129,6 +129,7 @@ type container struct {
 	State        struct {
 		Status    string // created, running, paused, restarting, removing, exited, dead
 		ExitCode  int
+		OOMKilled bool
 		StartedAt time.Time
 		Health    *struct{ Status string }
 	}

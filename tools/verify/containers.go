@@ -16,6 +16,7 @@ func (d *Deployment) containerChecks() []Check {
 		{Name: "every service runs", Hint: logs, Run: d.ofContainers(running)},
 		{Name: "every container is healthy", Hint: logs, Run: d.ofContainers(healthy)},
 		{Name: "no container is restarting", Hint: logs, Run: d.ofContainers(steady)},
+		{Name: "no container was killed for memory", Hint: "raise the service's memory limit (deploy.resources.limits.memory) in compose.prod.yaml, then: make prod-up", Run: d.ofContainers(enoughMemory)},
 	}
 }
 
@@ -117,5 +118,16 @@ func steady(byService map[string][]container) (string, error) {
 			return fmt.Sprintf("was restarted %d times, last %s ago, after exit code %d", one.RestartCount, up.Round(time.Second), one.State.ExitCode)
 		}
 		return ""
+	})
+}
+
+// enoughMemory returns an error naming each container whose process the kernel
+// killed for memory, with its restarts.
+func enoughMemory(byService map[string][]container) (string, error) {
+	return "", faulty(byService, func(one container) string {
+		if !one.State.OOMKilled {
+			return ""
+		}
+		return fmt.Sprintf("was killed for memory (OOMKilled, exit code %d, %d restarts)", one.State.ExitCode, one.RestartCount)
 	})
 }
