@@ -63,7 +63,7 @@ FROM_HERE = export DIAGNOSTIC_KEY_FILE="$${DIAGNOSTIC_KEY_FILE:-$$(docker compos
 verify: bin/verify ## check what runs, from here and from inside (BUSINESS=id: with a real sync)
 	@$(FROM_HERE); code=0; \
 	bin/verify --only config,containers,flow || code=$$?; \
-	docker compose run --rm $(if $(VERIFY_TOKEN),--env VERIFY_TOKEN) verify --only redis,registry,api,metrics $(if $(BUSINESS),--only flow --business '$(BUSINESS)') || code=$$?; \
+	docker compose run --rm --env COMPOSE_FILE $(if $(VERIFY_TOKEN),--env VERIFY_TOKEN) verify --only redis,registry,api,metrics $(if $(BUSINESS),--only flow --business '$(BUSINESS)') || code=$$?; \
 	exit $$code
 
 drill: bin/verify ## stop and kill workers of what runs, see that nothing is lost, and put them back

@@ -13,10 +13,10 @@ import (
 )
 
 func (d *Deployment) apiChecks() []Check {
-	const logs = "docker compose logs receipts-api"
+	const logs = "docker compose logs --tail 50 receipts-api"
 	const diagnosticsPath = "/api/receipts/queue/diagnostics"
 	return []Check{
-		{Name: "/livez answers 200", Hint: logs + ", and correct API_URL", Run: d.answers(nobody, "/livez", http.StatusOK)},
+		{Name: "/livez answers 200", Hint: "docker compose ps receipts-api; " + logs, Run: d.answers(nobody, "/livez", http.StatusOK)},
 		{Name: "/readyz answers 200", Hint: logs + "; it is not ready without Redis: docker compose ps redis", Run: d.answers(nobody, "/readyz", http.StatusOK)},
 		{Name: "401 without a token", Hint: "nothing in front of the API may add a token of its own", Run: d.answers(nobody, "/api/receipts", http.StatusUnauthorized)},
 		{Name: "diagnostics: 403 without the key", Hint: "nothing in front of the API may add a key of its own", Run: d.answers(nobody, diagnosticsPath, http.StatusForbidden)},

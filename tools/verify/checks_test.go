@@ -386,6 +386,7 @@ func TestEveryCheckFails(t *testing.T) {
 			if r.Outcome != Failed || !strings.Contains(r.Detail, tt.says) || r.Hint == "" {
 				t.Errorf("%+v, want it failed, with a hint, saying %q", r, tt.says)
 			}
+			checkHint(t, r.Hint)
 		})
 	}
 }

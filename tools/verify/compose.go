@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -21,9 +22,11 @@ const (
 	serviceRedis  = "redis"
 )
 
-// compose speaks to the compose project of the working directory, or of
-// COMPOSE_FILE and COMPOSE_PROJECT_NAME, through the docker program.
-type compose struct{ docker string }
+// compose speaks to the compose project of some files through the docker program.
+type compose struct {
+	docker string
+	files  string // as in COMPOSE_FILE
+}
 
 // run answers what docker prints.
 func (c compose) run(ctx context.Context, args ...string) ([]byte, error) {
@@ -39,6 +42,7 @@ func (c compose) run(ctx context.Context, args ...string) ([]byte, error) {
 // things back must not be cut off by the same keystroke.
 func (c compose) exec(ctx context.Context, out, said io.Writer, args ...string) error {
 	cmd := exec.CommandContext(ctx, c.docker, args...) // #nosec G204 -- the operator's own docker
+	cmd.Env = append(os.Environ(), "COMPOSE_FILE="+c.files)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
@@ -66,7 +70,7 @@ func lastWords(said string) string {
 // here tells why compose cannot be asked from here.
 func (c compose) here(ctx context.Context) error {
 	if _, err := exec.LookPath(c.docker); err != nil {
-		return errors.New("there is no docker here; on the host: bin/verify --only config,containers,flow")
+		return errors.New("there is no docker here; on the host: make verify")
 	}
 	_, err := c.run(ctx, "compose", "version")
 	return err

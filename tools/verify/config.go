@@ -11,14 +11,14 @@ import (
 )
 
 func (d *Deployment) configChecks() []Check {
-	const compose = "compare compose.yaml with the release's: git diff compose.yaml compose.prod.yaml; docker compose config"
+	const compose = "correct compose.yaml or compose.prod.yaml, then: " + redeploy
 	return []Check{
-		{Name: "the compose files are valid", Hint: "docker compose config", Run: d.composeValid},
+		{Name: "the compose files are valid", Hint: "docker compose config shows the fault; " + compose, Run: d.composeValid},
 		{Name: "the worker is defined", Hint: compose, Run: d.inProject(workerDefined)},
-		{Name: "the worker is restarted when it ends", Hint: "receipts-worker wants restart: unless-stopped; " + compose, Run: d.ofWorker(workerRestarts)},
-		{Name: "the worker has a healthcheck", Hint: `receipts-worker wants healthcheck: test: ["CMD", "/receipts-worker", "healthcheck"]; ` + compose, Run: d.ofWorker(workerHasHealthcheck)},
-		{Name: "the worker waits for Redis", Hint: "receipts-worker wants depends_on: redis: condition: service_healthy; " + compose, Run: d.ofWorker(workerDependsOnRedis)},
-		{Name: "the worker is given the API's Redis", Hint: "give both the same server and database in REDIS_URL, and the same QUEUE_PREFIX; " + compose, Run: d.inProject(sameRedisGiven)},
+		{Name: "the worker is restarted when it ends", Hint: "give receipts-worker restart: unless-stopped; " + compose, Run: d.ofWorker(workerRestarts)},
+		{Name: "the worker has a healthcheck", Hint: `give receipts-worker healthcheck: test: ["CMD", "/receipts-worker", "healthcheck"]; ` + compose, Run: d.ofWorker(workerHasHealthcheck)},
+		{Name: "the worker waits for Redis", Hint: "give receipts-worker depends_on: redis: condition: service_healthy; " + compose, Run: d.ofWorker(workerDependsOnRedis)},
+		{Name: "the worker is given the API's Redis", Hint: "give both the same server and database in REDIS_URL, and the same QUEUE_PREFIX, then: " + redeploy, Run: d.inProject(sameRedisGiven)},
 	}
 }
 

@@ -11,12 +11,12 @@ import (
 )
 
 func (d *Deployment) containerChecks() []Check {
-	const logs = "docker compose ps --all, docker compose logs --tail 50, then docker compose up -d --wait"
+	const logs = "docker compose ps --all; docker compose logs --tail 50; then docker compose up -d --wait"
 	return []Check{
 		{Name: "every service runs", Hint: logs, Run: d.ofContainers(running)},
 		{Name: "every container is healthy", Hint: logs, Run: d.ofContainers(healthy)},
 		{Name: "no container is restarting", Hint: logs, Run: d.ofContainers(steady)},
-		{Name: "no container was killed for memory", Hint: "raise the service's memory limit (deploy.resources.limits.memory) in compose.prod.yaml, then: make prod-up", Run: d.ofContainers(enoughMemory)},
+		{Name: "no container was killed for memory", Hint: "raise the service's memory limit (deploy.resources.limits.memory) in compose.prod.yaml, then: " + redeploy, Run: d.ofContainers(enoughMemory)},
 	}
 }
 

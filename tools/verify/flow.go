@@ -24,7 +24,7 @@ type flow struct {
 func (d *Deployment) flowChecks() []Check {
 	f := &flow{Deployment: d}
 	const (
-		logs = "docker compose logs receipts-worker; docker compose logs receipts-api"
+		logs = "docker compose logs --tail 50 receipts-worker receipts-api"
 		jam  = "look at workers[].busy and queues in the diagnostics: is every slot taken, or the queue paused? " + logs
 	)
 	checks := []Check{

@@ -39,8 +39,8 @@ const metricHeartbeat = "receipts_worker_heartbeat_timestamp_seconds"
 
 func (d *Deployment) metricsChecks() []Check {
 	const (
-		api     = "correct API_ADMIN_URL; docker compose logs receipts-api"
-		workers = "correct WORKER_ADMIN_URL, whose name must have the address of every worker; docker compose logs receipts-worker"
+		api     = "docker compose logs --tail 50 receipts-api; it is asked at API_ADMIN_URL"
+		workers = "docker compose logs --tail 50 receipts-worker; they are asked at WORKER_ADMIN_URL, whose name must have the address of every worker"
 	)
 	return []Check{
 		{Name: "the API's can be read, and the names are there", Hint: api, Run: d.apiMetricsAreThere},

@@ -14,12 +14,12 @@ import (
 )
 
 func (d *Deployment) redisChecks() []Check {
-	const settings = "deploy/redis/redis.conf has these settings: `docker compose up -d --force-recreate redis`"
+	const settings = "edit deploy/redis/redis.conf, then: " + redeploy
 	return []Check{
-		{Name: "PING is answered", Hint: "docker compose logs redis, and correct REDIS_URL", Run: d.redisAnswers},
-		{Name: "nothing is evicted", Hint: "redis-cli config set maxmemory-policy noeviction; " + settings, Run: d.inRedis(noEviction)},
-		{Name: "append-only is on and its last write went well", Hint: "redis-cli config set appendonly yes, and look whether its disk is full; " + settings, Run: d.inRedis(appendOnly)},
-		{Name: "memory is below 80 %", Hint: "give Redis more memory (maxmemory, and its container's limit), or remove old data", Run: d.inRedis(memoryLeft)},
+		{Name: "PING is answered", Hint: "docker compose ps redis; docker compose logs --tail 50 redis; where Redis is well, correct deploy/secrets/redis_url_verify, then: " + redeploy, Run: d.redisAnswers},
+		{Name: "nothing is evicted", Hint: "it wants maxmemory-policy noeviction: " + settings, Run: d.inRedis(noEviction)},
+		{Name: "append-only is on and its last write went well", Hint: "it wants appendonly yes, and room on its disk (df); " + settings, Run: d.inRedis(appendOnly)},
+		{Name: "memory is below 80 %", Hint: "raise maxmemory in deploy/redis/redis.conf, and redis's memory limit in compose.prod.yaml to twice that, then: " + redeploy, Run: d.inRedis(memoryLeft)},
 	}
 }
 

@@ -12,15 +12,15 @@ import (
 	"github.com/prosaas/receipts/proto"
 )
 
-const hintNoWorker = "docker compose up -d receipts-worker, then docker compose logs receipts-worker"
+const hintNoWorker = "docker compose up -d --no-deps receipts-worker; then docker compose logs --tail 50 receipts-worker"
 
 func (d *Deployment) registryChecks() []Check {
-	const logs = "docker compose ps receipts-worker, and docker compose logs receipts-worker"
+	const logs = "docker compose ps receipts-worker; docker compose logs --tail 50 receipts-worker"
 	return []Check{
-		{Name: "a live worker on each queue", Hint: "docker compose up -d receipts-worker, and correct its WORKER_QUEUES; then " + logs, Run: d.liveWorkers},
+		{Name: "a live worker on each queue", Hint: "docker compose up -d --no-deps receipts-worker; or correct WORKER_QUEUES in .env, then: " + redeploy + "; " + logs, Run: d.liveWorkers},
 		{Name: "the newest heartbeat is younger than its time to live", Hint: logs, Run: d.heartbeatFresh},
-		{Name: "API and workers have the same version", Hint: "docker compose up -d --force-recreate receipts-api receipts-worker, both of one build (make images)", Run: d.sameVersion},
-		{Name: "API and workers see the same Redis", Hint: "give receipts-api, receipts-worker and verify the same server and database in REDIS_URL, and the same QUEUE_PREFIX", Run: d.sameRedis},
+		{Name: "API and workers have the same version", Hint: "build both from one checkout and deploy them: make images && " + redeploy, Run: d.sameVersion},
+		{Name: "API and workers see the same Redis", Hint: "give receipts-api, receipts-worker and verify the same server and database in deploy/secrets/redis_url_*, and the same QUEUE_PREFIX in .env, then: " + redeploy, Run: d.sameRedis},
 	}
 }
 

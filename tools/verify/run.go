@@ -79,6 +79,7 @@ func (d *Deployment) Run(ctx context.Context, plan Plan, tell func(Result)) (Rep
 	}
 	for _, check := range groups {
 		result := attempt(ctx, check, deadline)
+		result.Hint = d.compose.hint(result.Hint)
 		report.add(result)
 		tell(result)
 		d.drill.refused = report.Failed > 0

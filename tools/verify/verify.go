@@ -6,10 +6,12 @@
 // through the queue (and a sync, where a business is named). Group drill stops
 // and kills workers, and puts everything back as it found it, also where it
 // fails or is interrupted; only a drill that is itself killed leaves a worker
-// stopped or one too many, and `docker compose up -d` mends both.
+// stopped or one too many, and `docker compose up -d` of the deployed
+// composition mends both.
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,6 +77,7 @@ func (h hinted) Unwrap() error { return h.error }
 type Options struct {
 	Business string // whose sync group flow asks for; empty: nobody's
 	Docker   string // the docker program; empty: the one on PATH
+	Files    string // the composition, as in COMPOSE_FILE; empty: [Deployed]
 }
 
 // Deployment is what is looked at.
@@ -101,13 +104,10 @@ func Open(settings config.Verify, opts Options) (*Deployment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opts.Docker == "" {
-		opts.Docker = "docker"
-	}
 	d := &Deployment{
 		settings: settings, keys: keys, redis: redis, trouble: trouble,
 		http:    &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		compose: compose{docker: opts.Docker}, business: opts.Business,
+		compose: compose{docker: cmp.Or(opts.Docker, "docker"), files: cmp.Or(opts.Files, Deployed)}, business: opts.Business,
 	}
 	d.drill = &drill{Deployment: d, hold: drillHold}
 	return d, nil

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -61,7 +62,7 @@ func run(ctx context.Context, args, environ []string, out, errs io.Writer) int {
 		_, _ = fmt.Fprintln(errs, "verify:", err)
 		return exitUsage
 	}
-	report, err := look(ctx, f, settings, out)
+	report, err := look(ctx, f, settings, composition(environ), out)
 	if err != nil {
 		_, _ = fmt.Fprintln(errs, "verify:", err)
 		return exitNotRun
@@ -107,9 +108,20 @@ func parse(args []string, out io.Writer) (f flags, done bool, err error) {
 	return f, false, nil
 }
 
+// composition returns the files that docker compose is to read: those of
+// COMPOSE_FILE, or else what is deployed.
+func composition(environ []string) string {
+	for _, entry := range environ {
+		if files, ok := strings.CutPrefix(entry, "COMPOSE_FILE="); ok && files != "" {
+			return files
+		}
+	}
+	return verify.Deployed
+}
+
 // look runs the checks and shows the results.
-func look(ctx context.Context, f flags, settings config.Verify, out io.Writer) (verify.Report, error) {
-	d, err := verify.Open(settings, verify.Options{Business: f.Business})
+func look(ctx context.Context, f flags, settings config.Verify, files string, out io.Writer) (verify.Report, error) {
+	d, err := verify.Open(settings, verify.Options{Business: f.Business, Files: files})
 	if err != nil {
 		return verify.Report{}, err
 	}

@@ -84,7 +84,7 @@ func TestText(t *testing.T) {
   ✔ PING is answered TIME  
   ✘ nothing is evicted TIME
       maxmemory-policy is "allkeys-lru": a full Redis throws queued jobs away
-      → redis-cli config set maxmemory-policy noeviction; deploy/redis/redis.conf has these settings: ` + "`docker compose up -d --force-recreate redis`" + `
+      → it wants maxmemory-policy noeviction: edit deploy/redis/redis.conf, then: make prod-up
   ✔ append-only is on and its last write went well TIME  
   ✔ memory is below 80 % TIME  0 % of 256 MiB (maxmemory)
 

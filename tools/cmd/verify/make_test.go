@@ -33,7 +33,7 @@ func TestMake(t *testing.T) {
 		files    = "compose.yaml"
 		deployed = "deploy/.deployed/compose.yaml"
 		half     = "verify --only config,containers,flow; v1 in "
-		inside   = "docker compose run --rm verify --only redis,registry,api,metrics"
+		inside   = "docker compose run --rm --env COMPOSE_FILE verify --only redis,registry,api,metrics"
 	)
 	for name, tt := range map[string]struct {
 		target   string
