@@ -62,7 +62,7 @@ FROM_HERE = export DIAGNOSTIC_KEY_FILE="$${DIAGNOSTIC_KEY_FILE:-$$(docker compos
 
 verify: bin/verify ## check what runs, from here and from inside (BUSINESS=id: with a real sync)
 	@$(FROM_HERE); code=0; \
-	bin/verify --only config,containers,flow || code=$$?; \
+	bin/verify --only config,containers,drift,flow || code=$$?; \
 	docker compose run --rm --env COMPOSE_FILE $(if $(VERIFY_TOKEN),--env VERIFY_TOKEN) verify --only redis,registry,api,metrics $(if $(BUSINESS),--only flow --business '$(BUSINESS)') || code=$$?; \
 	exit $$code
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +23,7 @@ import (
 
 // usual are the groups that break nothing.
 func usual() []string {
-	return []string{GroupConfig, GroupContainers, GroupRedis, GroupRegistry, GroupAPI, GroupFlow, GroupMetrics}
+	return []string{GroupConfig, GroupContainers, GroupDrift, GroupRedis, GroupRegistry, GroupAPI, GroupFlow, GroupMetrics}
 }
 
 // look runs groups of checks, and answers the results by name.
@@ -241,6 +243,40 @@ func faults() []fault {
 			e.all[2].State.OOMKilled, e.all[2].State.ExitCode, e.all[2].RestartCount = true, 137, 2
 		}), says: "receipts-worker-3 was killed for memory (OOMKilled, exit code 137, 2 restarts)"},
 
+		{check: deployedHere, own: engineOf(func(e *engine) {
+			e.all[2].Config.Labels["com.docker.compose.project.config_files"] = "/src/compose.yaml"
+		}), says: "receipts-worker-3 was started from /src/compose.yaml"},
+		{check: "no container is there that the composition does not have", own: engineOf(func(e *engine) { e.add("gmailsim", nil) }), says: "receipts-gmailsim-4 is of a service gmailsim"},
+		{check: "no container is there that the composition does not have", own: engineOf(func(e *engine) {
+			e.add(serviceWorker, nil).Config.Labels["com.docker.compose.oneoff"] = "True"
+		}), says: "receipts-worker-4 runs receipts-worker beside the composition"},
+		{check: "each service has its number of containers", own: engineOf(func(e *engine) { e.add(serviceWorker, nil) }), says: "receipts-worker: want 1, see 2"},
+		{check: "images are the deployed ones", own: engineOf(func(e *engine) { e.all[2].Image = "sha256:other" }), says: "has the image sha256:other, want sha256:receipts-wor"},
+		{check: "commands are the deployed ones", own: engineOf(func(e *engine) { e.all[0].Config.Cmd = []string{"redis-server"} }), says: `has the command ["redis-server"], want ["redis-server" "--requirepass" "a$b"]`},
+		{check: "commands are the deployed ones", own: engineOf(func(e *engine) { e.all[2].Config.Entrypoint = []string{"/bin/sh"} }), says: `has the entrypoint ["/bin/sh"], want ["/receipts-worker"]`},
+		{check: "environments are the deployed ones", own: engineOf(func(e *engine) {
+			e.all[2].Config.Env = append(e.all[2].Config.Env, "WORKER_QUEUES=high")
+		}), says: `WORKER_QUEUES is "high", want not set`},
+		{check: "environments are the deployed ones", own: engineOf(func(e *engine) {
+			e.all[2].Config.Env = append(e.all[2].Config.Env, "REDIS_URL=redis://worker:two@other:6379/0")
+		}), says: "REDIS_URL is another (a secret), want another (a secret)"},
+		{check: "mounts are the deployed ones", own: engineOf(func(e *engine) { e.all[1].Mounts[0].Source = "/old/redis_url_api" }), says: `/run/secrets/redis_url is "/old/redis_url_api read-only", want "`},
+		{check: "mounts are the deployed ones", own: engineOf(func(e *engine) { e.all[0].Mounts[0].Name = "other_redis" }), says: `/data is "other_redis", want "receipts_redis"`},
+		{check: "settings are those of production", own: engineOf(func(e *engine) {
+			e.service(serviceAPI)["environment"].(map[string]any)["APP_ENV"] = ""
+			e.create(e.all[1])
+		}), says: `APP_ENV ""`},
+		{check: "settings are those of production", own: engineOf(func(e *engine) {
+			e.service(serviceWorker)["environment"].(map[string]any)["GMAIL_ENDPOINT"] = "http://gmailsim:8025/"
+			e.create(e.all[2])
+		}), says: "GMAIL_ENDPOINT \"http://gmailsim:8025/\", which is simulated Gmail"},
+		{check: "secrets and redis.conf are the deployed ones", own: engineOf(func(e *engine) {
+			_ = os.WriteFile(filepath.Join(e.deploy, "secrets", "redis_url_api"), []byte("redis://api:new@redis:6379/0\n"), 0o600)
+		}), says: "deploy/secrets/redis_url_api was edited since it was deployed"},
+		{check: "secrets and redis.conf are the deployed ones", own: engineOf(func(e *engine) {
+			_ = os.Remove(filepath.Join(e.deploy, "secrets", "redis_url_api"))
+		}), says: "deploy/secrets/redis_url_api was removed since it was deployed"},
+
 		{check: "PING is answered", breaks: instead(func(s *config.Verify) { s.RedisURL = "redis://127.0.0.1:1/0" }), says: "connection refused"},
 		{check: "PING is answered", breaks: instead(func(s *config.Verify) {
 			s.RedisURL = config.Secret(strings.Replace(s.RedisURL.Reveal(), "redis://", "redis://verify:wrong@", 1))
@@ -436,7 +472,7 @@ func TestWhatCannotBeSeenFromHere(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, r := range report.Checks {
-			if hostOnly := r.Group == GroupConfig || r.Group == GroupContainers; r.Outcome == Passed || hostOnly != (r.Outcome == NotChecked) && r.Group != GroupFlow {
+			if hostOnly := r.Group == GroupConfig || r.Group == GroupContainers || r.Group == GroupDrift; r.Outcome == Passed || hostOnly != (r.Outcome == NotChecked) && r.Group != GroupFlow {
 				t.Errorf("%s: %+v", name, r)
 			}
 		}

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"syscall"
@@ -90,6 +92,10 @@ func (c compose) runs(ctx context.Context) error {
 
 // service is what the compose files say of one service.
 type service struct {
+	Image       string             `json:"image"`
+	Entrypoint  []string           `json:"entrypoint"`
+	Command     []string           `json:"command"`
+	Profiles    []string           `json:"profiles"`
 	Restart     string             `json:"restart"`
 	Environment map[string]*string `json:"environment"`
 	Healthcheck *struct {
@@ -99,22 +105,69 @@ type service struct {
 	DependsOn map[string]struct {
 		Condition string `json:"condition"`
 	} `json:"depends_on"`
-	Secrets []struct {
-		Source string `json:"source"`
-		Target string `json:"target"`
-	} `json:"secrets"`
+	Volumes []struct {
+		Type     string `json:"type"`
+		Source   string `json:"source"`
+		Target   string `json:"target"`
+		ReadOnly bool   `json:"read_only"`
+	} `json:"volumes"`
+	Secrets []mount `json:"secrets"`
+	Configs []mount `json:"configs"`
+	Scale   *int    `json:"scale"`
+	Deploy  struct {
+		Replicas *int `json:"replicas"`
+	} `json:"deploy"`
+}
+
+// replicas returns how many containers the service is to have.
+func (s service) replicas() int {
+	for _, number := range []*int{s.Scale, s.Deploy.Replicas} {
+		if number != nil {
+			return *number
+		}
+	}
+	return 1
+}
+
+// mount is one of the project's secrets or configs in a service.
+type mount struct {
+	Source string `json:"source"`
+	Target string `json:"target"`
+}
+
+// inside returns where a container has the file; a name alone is in folder.
+func inside(m mount, folder string) string {
+	target := cmp.Or(m.Target, m.Source)
+	if !path.IsAbs(target) {
+		target = path.Join(folder, target)
+	}
+	return target
+}
+
+type file struct {
+	File string `json:"file"`
+}
+
+type named struct {
+	Name string `json:"name"`
 }
 
 // project is what the compose files say, with what they were filled with.
 type project struct {
 	Services map[string]service `json:"services"`
-	Secrets  map[string]struct {
-		File string `json:"file"`
-	} `json:"secrets"`
+	Secrets  map[string]file    `json:"secrets"`
+	Configs  map[string]file    `json:"configs"`
+	Volumes  map[string]named   `json:"volumes"`
+	Networks map[string]named   `json:"networks"`
 }
 
-func (c compose) project(ctx context.Context) (project, error) {
-	out, err := c.run(ctx, "compose", "config", "--format", "json")
+// project reads the composition, with the services of these profiles.
+func (c compose) project(ctx context.Context, profiles ...string) (project, error) {
+	args := []string{"compose"}
+	for _, profile := range profiles {
+		args = append(args, "--profile", profile)
+	}
+	out, err := c.run(ctx, append(args, "config", "--format", "json")...)
 	if err != nil {
 		return project{}, err
 	}
@@ -137,7 +190,23 @@ type container struct {
 		StartedAt time.Time
 		Health    *struct{ Status string }
 	}
-	Config struct{ Labels map[string]string }
+	Image  string
+	Config struct {
+		Labels               map[string]string
+		Env, Cmd, Entrypoint []string
+	}
+	Mounts []struct {
+		Type, Name, Source, Destination string
+		RW                              bool
+	}
+}
+
+// program returns what the container runs.
+func (c container) program() string {
+	if words := slices.Concat(c.Config.Entrypoint, c.Config.Cmd); len(words) > 0 {
+		return words[0]
+	}
+	return ""
 }
 
 func (c container) service() string { return c.Config.Labels["com.docker.compose.service"] }
@@ -155,7 +224,13 @@ func (c container) name() string { return strings.TrimPrefix(c.Name, "/") }
 // containers are those of the project, stopped ones too; those of `docker
 // compose run` are not among them.
 func (c compose) containers(ctx context.Context) ([]container, error) {
-	out, err := c.run(ctx, "compose", "ps", "--all", "--quiet")
+	all, err := c.inspect(ctx, "compose", "ps", "--all", "--quiet")
+	return slices.DeleteFunc(all, func(one container) bool { return one.Config.Labels["com.docker.compose.oneoff"] == "True" }), err
+}
+
+// inspect inspects the containers whose ids a docker command prints.
+func (c compose) inspect(ctx context.Context, list ...string) ([]container, error) {
+	out, err := c.run(ctx, list...)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +245,7 @@ func (c compose) containers(ctx context.Context) ([]container, error) {
 	if err := json.Unmarshal(out, &all); err != nil {
 		return nil, fmt.Errorf("read docker inspect: %w", err)
 	}
-	return slices.DeleteFunc(all, func(one container) bool { return one.Config.Labels["com.docker.compose.oneoff"] == "True" }), nil
+	return all, nil
 }
 
 // workers are the containers of the worker.

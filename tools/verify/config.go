@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"slices"
 	"strings"
 )
@@ -127,22 +126,15 @@ func (s service) variable(name string) string {
 // secret is what a service finds in a variable, or in the file that NAME_FILE
 // names, which is one of the project's secrets.
 func (p project) secret(s service, name string) (string, error) {
-	inside := s.variable(name + "_FILE")
-	if inside == "" {
+	at := s.variable(name + "_FILE")
+	if at == "" {
 		return s.variable(name), nil
 	}
-	for _, mount := range s.Secrets {
-		target := mount.Target
-		if target == "" {
-			target = mount.Source
-		}
-		if !path.IsAbs(target) {
-			target = path.Join("/run/secrets", target)
-		}
-		if target == inside {
-			content, err := os.ReadFile(p.Secrets[mount.Source].File)
+	for _, m := range s.Secrets {
+		if inside(m, "/run/secrets") == at {
+			content, err := os.ReadFile(p.Secrets[m.Source].File)
 			return strings.TrimSpace(string(content)), err
 		}
 	}
-	return "", fmt.Errorf("%s_FILE is %s, which is none of its secrets", name, inside)
+	return "", fmt.Errorf("%s_FILE is %s, which is none of its secrets", name, at)
 }

@@ -77,8 +77,14 @@ func (d *Deployment) Run(ctx context.Context, plan Plan, tell func(Result)) (Rep
 	if plan.Wait > 0 {
 		deadline = began.Add(plan.Wait)
 	}
+	failed := map[string]string{} // checks that failed, or need one that did: the one that did
 	for _, check := range groups {
-		result := attempt(ctx, check, deadline)
+		result := Result{Group: check.Group, Name: check.Name, Outcome: NotChecked}
+		if cause := check.blocked(failed); cause != "" {
+			failed[check.Name], result.Detail = cause, "needs "+cause
+		} else if result = attempt(ctx, check, deadline); result.Outcome == Failed {
+			failed[check.Name] = check.Name
+		}
 		result.Hint = d.compose.hint(result.Hint)
 		report.add(result)
 		tell(result)
@@ -90,6 +96,16 @@ func (d *Deployment) Run(ctx context.Context, plan Plan, tell func(Result)) (Rep
 		return report, fmt.Errorf("interrupted: %w", ctx.Err())
 	}
 	return report, nil
+}
+
+// blocked returns the failed check without which this one means nothing.
+func (c Check) blocked(failed map[string]string) string {
+	for _, need := range c.Needs {
+		if cause := failed[need]; cause != "" {
+			return cause
+		}
+	}
+	return ""
 }
 
 func (r *Report) add(result Result) {

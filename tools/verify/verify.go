@@ -28,7 +28,10 @@ import (
 type Check struct {
 	Group string
 	Name  string
-	Hint  string        // what to run to mend it
+	Hint  string // what to run to mend it
+	// Needs names checks without which this one means nothing: where one of them
+	// failed in the same run, this one is not checked.
+	Needs []string
 	Limit time.Duration // how long it may take; 0 is [usualLimit]
 	// Always has it run even where those before were interrupted: it cleans up.
 	Always bool
@@ -51,6 +54,7 @@ type Group struct {
 const (
 	GroupConfig     = "config"
 	GroupContainers = "containers"
+	GroupDrift      = "drift"
 	GroupRedis      = "redis"
 	GroupRegistry   = "registry"
 	GroupAPI        = "api"
@@ -124,6 +128,7 @@ func (d *Deployment) Groups() []Group {
 	groups := []Group{
 		{Name: GroupConfig, Here: d.compose.here, Runs: d.compose.runs, Checks: d.configChecks()},
 		{Name: GroupContainers, Here: d.compose.here, Runs: d.compose.runs, Checks: d.containerChecks()},
+		{Name: GroupDrift, Here: d.compose.here, Runs: d.compose.runs, Checks: d.driftChecks()},
 		{Name: GroupRedis, Checks: d.redisChecks()},
 		{Name: GroupRegistry, Checks: d.registryChecks()},
 		{Name: GroupAPI, Checks: d.apiChecks()},

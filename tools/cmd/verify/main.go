@@ -40,7 +40,7 @@ Exits with 0: nothing failed; 1: a check failed; 2: a flag or a setting is wrong
 type flags struct {
 	Output   string        `short:"o" default:"text" enum:"text,json" placeholder:"text|json" help:"How the result is shown (${default})."`
 	Wait     time.Duration `placeholder:"60s" help:"How long checks that fail are tried again."`
-	Only     []string      `enum:"config,containers,redis,registry,api,flow,metrics,drill" placeholder:"GROUP" help:"Only these groups: ${enum}."`
+	Only     []string      `enum:"config,containers,drift,redis,registry,api,flow,metrics,drill" placeholder:"GROUP" help:"Only these groups: ${enum}."`
 	Business string        `placeholder:"ID" help:"Ask for a real sync of this business too (group flow)."`
 	Drill    bool          `help:"Stop and kill workers, and put everything back. Without --only: config, containers, api and flow first, which must be well."`
 }

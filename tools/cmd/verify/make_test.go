@@ -32,7 +32,7 @@ func TestMake(t *testing.T) {
 	const (
 		files    = "compose.yaml"
 		deployed = "deploy/.deployed/compose.yaml"
-		half     = "verify --only config,containers,flow; v1 in "
+		half     = "verify --only config,containers,drift,flow; v1 in "
 		inside   = "docker compose run --rm --env COMPOSE_FILE verify --only redis,registry,api,metrics"
 	)
 	for name, tt := range map[string]struct {
