@@ -135,13 +135,13 @@ type mount struct {
 	Target string `json:"target"`
 }
 
-// inside returns where a container has the file; a name alone is in folder.
-func inside(m mount, folder string) string {
-	target := cmp.Or(m.Target, m.Source)
-	if !path.IsAbs(target) {
-		target = path.Join(folder, target)
+// target returns where a container has the file; a name alone is in folder.
+func target(m mount, folder string) string {
+	at := cmp.Or(m.Target, m.Source)
+	if !path.IsAbs(at) {
+		at = path.Join(folder, at)
 	}
-	return target
+	return at
 }
 
 type file struct {
@@ -188,16 +188,28 @@ type container struct {
 		ExitCode  int
 		OOMKilled bool
 		StartedAt time.Time
-		Health    *struct{ Status string }
+		Health    *health
 	}
 	Image  string
 	Config struct {
 		Labels               map[string]string
 		Env, Cmd, Entrypoint []string
 	}
+	NetworkSettings struct {
+		Ports map[string][]struct{ HostIp, HostPort string } //nolint:revive // the engine's spelling
+	}
 	Mounts []struct {
 		Type, Name, Source, Destination string
 		RW                              bool
+	}
+}
+
+// health is what the healthchecks found.
+type health struct {
+	Status string
+	Log    []struct {
+		ExitCode int
+		Output   string
 	}
 }
 
@@ -216,6 +228,19 @@ func (c container) health() string {
 		return ""
 	}
 	return c.State.Health.Status
+}
+
+// complaint returns what the last healthcheck that failed wrote.
+func (c container) complaint() string {
+	if c.State.Health == nil {
+		return ""
+	}
+	for _, check := range slices.Backward(c.State.Health.Log) {
+		if check.ExitCode != 0 {
+			return lastWords(check.Output)
+		}
+	}
+	return ""
 }
 
 // name is the container's, without the slash that the engine puts before it.

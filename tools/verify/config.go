@@ -131,7 +131,7 @@ func (p project) secret(s service, name string) (string, error) {
 		return s.variable(name), nil
 	}
 	for _, m := range s.Secrets {
-		if inside(m, "/run/secrets") == at {
+		if target(m, "/run/secrets") == at {
 			content, err := os.ReadFile(p.Secrets[m.Source].File)
 			return strings.TrimSpace(string(content)), err
 		}

@@ -306,10 +306,10 @@ func mountDrift(found drift, s service, one container) string {
 		wanted[v.Target] = text(source, !v.ReadOnly)
 	}
 	for _, m := range s.Secrets {
-		wanted[inside(m, "/run/secrets")] = text(found.project.Secrets[m.Source].File, false)
+		wanted[target(m, "/run/secrets")] = text(found.project.Secrets[m.Source].File, false)
 	}
 	for _, m := range s.Configs {
-		wanted[inside(m, "/")] = text(found.project.Configs[m.Source].File, false)
+		wanted[target(m, "/")] = text(found.project.Configs[m.Source].File, false)
 	}
 	for _, m := range one.Mounts {
 		source := m.Source

@@ -74,7 +74,7 @@ func (dr *drill) begin(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, check := range []func(map[string][]container) (string, error){running, healthy, steady} {
+	for _, check := range []func(map[string][]container) (string, error){runs(serviceRedis), runs(serviceAPI), runs(serviceWorker), healthy, steady} {
 		if _, err := check(byService); err != nil {
 			return "", fmt.Errorf("refused: %w", err)
 		}

@@ -37,6 +37,8 @@ type Check struct {
 	Always bool
 	// Run answers what it saw. An error is a failure, unless it is an [uncheckedError].
 	Run func(ctx context.Context) (detail string, err error)
+
+	inside bool // it is checked by the container verify
 }
 
 const usualLimit = 15 * time.Second
@@ -47,7 +49,9 @@ type Group struct {
 	// Here tells why the group cannot be checked from here at all, and Runs
 	// why there is nothing here to check; nil where any place will do.
 	Here, Runs func(context.Context) error
-	Checks     []Check
+	// Inside says that a deployment's networks must be seen for it.
+	Inside bool
+	Checks []Check
 }
 
 // The groups, in the order in which they are checked.
@@ -56,10 +60,10 @@ const (
 	GroupContainers = "containers"
 	GroupDrift      = "drift"
 	GroupRedis      = "redis"
-	GroupRegistry   = "registry"
 	GroupAPI        = "api"
-	GroupFlow       = "flow"
+	GroupRegistry   = "registry"
 	GroupMetrics    = "metrics"
+	GroupFlow       = "flow"
 	GroupDrill      = "drill"
 )
 
@@ -81,6 +85,9 @@ func (h hinted) Unwrap() error { return h.error }
 type Options struct {
 	Business string // whose sync group flow asks for; empty: nobody's
 	Docker   string // the docker program; empty: the one on PATH
+	// Deployed takes the settings from what is deployed here, and has groups that
+	// see it from inside checked by its container verify.
+	Deployed bool
 	Files    string // the composition, as in COMPOSE_FILE; empty: [Deployed]
 }
 
@@ -94,6 +101,8 @@ type Deployment struct {
 	compose  compose
 	business string
 	drill    *drill
+	deployed bool
+	inside   inside
 }
 
 // Open prepares to look at a deployment, and connects to its Redis in the
@@ -111,7 +120,7 @@ func Open(settings config.Verify, opts Options) (*Deployment, error) {
 	d := &Deployment{
 		settings: settings, keys: keys, redis: redis, trouble: trouble,
 		http:    &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		compose: compose{docker: cmp.Or(opts.Docker, "docker"), files: cmp.Or(opts.Files, Deployed)}, business: opts.Business,
+		compose: compose{docker: cmp.Or(opts.Docker, "docker"), files: cmp.Or(opts.Files, Deployed)}, business: opts.Business, deployed: opts.Deployed,
 	}
 	d.drill = &drill{Deployment: d, hold: drillHold}
 	return d, nil
@@ -129,16 +138,16 @@ func (d *Deployment) Groups() []Group {
 		{Name: GroupConfig, Here: d.compose.here, Runs: d.compose.runs, Checks: d.configChecks()},
 		{Name: GroupContainers, Here: d.compose.here, Runs: d.compose.runs, Checks: d.containerChecks()},
 		{Name: GroupDrift, Here: d.compose.here, Runs: d.compose.runs, Checks: d.driftChecks()},
-		{Name: GroupRedis, Checks: d.redisChecks()},
-		{Name: GroupRegistry, Checks: d.registryChecks()},
-		{Name: GroupAPI, Checks: d.apiChecks()},
+		{Name: GroupRedis, Inside: true, Checks: d.redisChecks()},
+		{Name: GroupAPI, Inside: true, Checks: d.apiChecks()},
+		{Name: GroupRegistry, Inside: true, Checks: d.registryChecks()},
+		{Name: GroupMetrics, Inside: true, Checks: d.metricsChecks()},
 		{Name: GroupFlow, Checks: d.flowChecks()},
-		{Name: GroupMetrics, Checks: d.metricsChecks()},
 		{Name: GroupDrill, Here: d.compose.here, Runs: d.compose.runs, Checks: d.drill.checks()},
 	}
 	for _, group := range groups {
 		for i := range group.Checks {
-			group.Checks[i].Group = group.Name
+			group.Checks[i].Group, group.Checks[i].inside = group.Name, group.Inside && d.deployed
 		}
 	}
 	return groups

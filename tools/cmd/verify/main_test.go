@@ -176,3 +176,34 @@ func TestDrillChoosesItsGroups(t *testing.T) {
 		}
 	}
 }
+
+// TestJSONIsOneDocument holds that scripts read one document, whatever went wrong.
+func TestJSONIsOneDocument(t *testing.T) {
+	t.Setenv("PATH", t.TempDir()) // without docker
+	for name, tt := range map[string]struct {
+		args, environ []string
+		code          int
+		says          string
+	}{
+		"a flag is wrong":       {[]string{"-o", "json", "--loud"}, nil, exitUsage, "unknown flag"},
+		"a flag before":         {[]string{"--loud", "--output=json"}, nil, exitUsage, "unknown flag"},
+		"a setting is wrong":    {[]string{"-o", "json"}, []string{"API_URL=receipts"}, exitUsage, "API_URL"},
+		"no docker":             {[]string{"-o", "json", "--deployed"}, away(), exitNotRun, "no docker here"},
+		"no docker for a group": {[]string{"-o", "json", "--only", "config"}, away(), exitNotRun, "no docker here"},
+		"a check fails":         {[]string{"-o", "json", "--only", "api"}, away(), exitFailed, ""},
+	} {
+		var out bytes.Buffer
+		code := run(t.Context(), tt.args, tt.environ, &out, io.Discard)
+		decoder := json.NewDecoder(&out)
+		var report verify.Report
+		if err := decoder.Decode(&report); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if rest, err := io.ReadAll(io.MultiReader(decoder.Buffered(), &out)); err != nil || strings.TrimSpace(string(rest)) != "" {
+			t.Errorf("%s: more than one document: %q", name, rest)
+		}
+		if code != tt.code || report.OK || !strings.Contains(report.Error, tt.says) {
+			t.Errorf("%s: exits with %d and says %q; want %d and %q", name, code, report.Error, tt.code, tt.says)
+		}
+	}
+}
