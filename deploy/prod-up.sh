@@ -176,7 +176,7 @@ for worker in $workers; do
 	# Of one that ran before the line may be gone by now.
 	[[ $before == *$worker* ]] || await says_start "$worker" || fail "receipts-worker has not logged WORKER_START"
 done
-look --only containers --wait 30s || fail "verify found a fault in the containers"
+look --only containers --only drift --wait 30s || fail "verify found a fault in the containers"
 verify next --only registry || fail "receipts-worker is not in the registry as it must be"
 verify next --only redis --only api --only flow --only metrics || fail "verify found a fault"
 ! culprits=$(exited) || fail "a container has exited meanwhile: $culprits"
