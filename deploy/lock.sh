@@ -8,3 +8,9 @@ project=$(grep '^name:' compose.prod.yaml | docker compose --file - config | sed
 	exit 1
 }
 . deploy/hold.sh
+docker ps --all --filter "label=com.docker.compose.project=$project" --format '{{.Label "com.docker.compose.project.working_dir"}}' | sort -u | while read -r folder; do
+	[ "$folder" -ef . ] || [ "$folder" -ef deploy/.deployed ] || {
+		echo "$0: the project $project is deployed from ${folder%/deploy/.deployed}: work there, or give this one another name, as RECEIPTS_PROJECT=$project-second in .env. deploy/guide/deploy.md shows how a stack is moved here" >&2
+		exit 1
+	}
+done || exit 1

@@ -59,6 +59,18 @@ forget() {
 }
 trap forget EXIT
 
+# A misspelt name would be left out without a word. Known are the names that the
+# compose files and .env.example have, and those that only scripts and compose read.
+known_names() {
+	cat deploy/env.names
+	sed -n 's/^#\{0,1\}\([A-Z][A-Z0-9_]*\)=.*/\1/p' .env.example
+	find compose*.yaml deploy -name 'compose*.yaml' ! -path '*/.*' -exec grep --only-matching --no-filename '\${[A-Z][A-Z0-9_]*' {} + | cut -c 3-
+}
+if [ -e .env ]; then
+	unknown=$(known_names | awk -f deploy/env.awk - .env)
+	[ ! "$unknown" ] || fail ".env has names that nothing reads: correct them or take them out:"$'\n'"$unknown"
+fi
+
 composition config --quiet || fail "the compose files cannot be used"
 for service in redis receipts-api receipts-worker; do
 	[[ $'\n'$(composition config --services)$'\n' == *$'\n'"$service"$'\n'* ]] || fail "the compose files start no $service"

@@ -118,6 +118,13 @@ var breakages = []breakage{
 		name: "a setting is missing", early: true, plant: func(s *stack) { s.set("GOOGLE_CLIENT_ID", "") },
 		says: []string{"the compose files cannot be used", "OAuth client's id"},
 	},
+	{
+		name: "a name in .env is misspelt", early: true, plant: func(s *stack) {
+			s.set("WORKER_CONCURENCY", "3")
+			s.set("OTHERS", "3")
+		},
+		says: []string{".env has names that nothing reads", "WORKER_CONCURENCY: is it WORKER_CONCURRENCY?", "OTHERS\n"},
+	},
 }
 
 // change gives the tag of a stack's image to one that was made from it with a

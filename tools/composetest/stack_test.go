@@ -52,7 +52,7 @@ func newStack(t *testing.T) *stack {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, pattern := range []string{"compose*.yaml", ".env.example", "deploy/*.sh", "deploy/redis/redis.conf"} {
+	for _, pattern := range []string{"compose*.yaml", ".env.example", "deploy/env.*", "deploy/*.sh", "deploy/redis/redis.conf"} {
 		names, err := fs.Glob(os.DirFS(root), pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: %v, %v", pattern, names, err)
