@@ -253,11 +253,12 @@ func faults() []fault {
 		}), says: "receipts-worker-3 is unhealthy: WRONGPASS"},
 		{check: "every container is healthy", own: engineOf(func(e *engine) { e.all[1].State.Health = nil }), says: "receipts-api-2 has no healthcheck"},
 		{check: "no container is restarting", own: engineOf(func(e *engine) { e.all[2].RestartCount, e.all[2].State.StartedAt = 3, time.Now().Add(time.Hour) }), says: "restarted 3 times"},
+		{check: oneVersion, own: engineOf(func(e *engine) { e.version = func(b *box) string { return "v" + b.ID[63:] } }), says: "versions differ: receipts-receipts-api-2 v2, receipts-receipts-worker-3 v3"},
 		{check: "no container is restarting", own: engineOf(func(e *engine) { e.all = nil }), says: "no container"},
 
 		{check: "no container was killed for memory", own: engineOf(func(e *engine) {
-			e.all[2].State.OOMKilled, e.all[2].State.ExitCode, e.all[2].RestartCount = true, 137, 2
-		}), says: "receipts-worker-3 was killed for memory (OOMKilled, exit code 137, 2 restarts)"},
+			e.all[2].State.OOMKilled, e.all[2].RestartCount = true, 2
+		}), says: "receipts-worker-3 was killed for memory (OOMKilled, 2 restarts)"},
 
 		{check: deployedHere, own: engineOf(func(e *engine) {
 			e.all[2].Config.Labels["com.docker.compose.project.config_files"] = "/src/compose.yaml"

@@ -14,7 +14,10 @@ import (
 	"strings"
 )
 
-const deployedHere = "every container was started from this composition"
+const (
+	deployedHere = "every container was started from this composition"
+	nothingElse  = "no container is there that the composition does not have"
+)
 
 // driftChecks compare what runs with the composition: each thing that somebody
 // may have changed by hand.
@@ -22,7 +25,7 @@ func (d *Deployment) driftChecks() []Check {
 	const again = "put back what was deployed: docker compose up -d --wait --remove-orphans; a change that is meant to stay belongs into compose.prod.yaml or .env, then: " + redeploy
 	checks := []Check{
 		{Name: deployedHere, Hint: "deploy this checkout over it: " + redeploy, Run: d.ofDrift(startedFromHere)},
-		{Name: "no container is there that the composition does not have", Hint: "stop what is named, docker stop NAME; to run more workers set WORKER_REPLICAS in .env, then: " + redeploy, Run: d.nothingBeside},
+		{Name: nothingElse, Hint: "stop what is named, docker stop NAME; to run more workers set WORKER_REPLICAS in .env, then: " + redeploy, Run: d.nothingBeside},
 		{Name: "each service has its number of containers", Hint: again, Run: d.ofDrift(replicas)},
 		{Name: "images are the deployed ones", Hint: again, Run: d.ofDrift(eachContainer(imageDrift))},
 		{Name: "commands are the deployed ones", Hint: again, Run: d.ofDrift(eachContainer(commandDrift))},
