@@ -123,14 +123,15 @@ func TestOneCauseIsOneFailure(t *testing.T) {
 		{"API stopped", "receipts-api", []string{"stop"}, []string{"start"}, "is exited", []string{"receipts-api runs"}},
 		{"API paused", "receipts-api", []string{"pause"}, []string{"unpause"}, "is paused", []string{"receipts-api runs"}},
 		{"worker stopped", "receipts-worker", []string{"stop"}, []string{"start"}, "is exited", []string{"receipts-worker runs"}},
-		{"worker cut off", "receipts-worker", []string{"network", "disconnect", network}, []string{"network", "connect", network}, "is unhealthy", []string{"every container is healthy"}},
+		{"Redis cut off", "redis", []string{"network", "disconnect", network}, []string{"network", "connect", "--alias", "redis", network}, "receipts-worker-1 is unhealthy", []string{"every container is healthy"}},
+		{"worker cut off", "receipts-worker", []string{"network", "disconnect", network}, []string{"network", "connect", "--alias", "receipts-worker", network}, "receipts-worker-1 is unhealthy", []string{"every container is healthy"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := s.in(t)
 			container := s.of(tt.of)[0]
 			s.must("docker", append(tt.lose, container)...)
 			if strings.HasSuffix(tt.name, "cut off") {
-				s.eventually("it is unhealthy", func() bool { return s.health([]string{container})[0].Status == "unhealthy" })
+				s.eventually("the worker is unhealthy", func() bool { return s.health(s.of("receipts-worker"))[0].Status == "unhealthy" })
 			}
 			v := s.wantFailed(tt.says, tt.want...)
 			if v.Seconds > 15 {
