@@ -71,10 +71,14 @@ verify: $(if $(DEPLOYED),,bin/verify) ## check what runs, from here and from ins
 drill: $(if $(DEPLOYED),,bin/verify) ## stop and kill workers of what runs, see that nothing is lost, and put them back
 	@. deploy/lock.sh; $(VERIFY) --deployed --drill
 
+, := ,
 .PHONY: bin/verify bin/token
 bin/verify:
-	@[ "$$(docker compose ps --all --quiet)" ] || { echo 'nothing is deployed here: make prod-up' >&2; exit 3; }
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./tools/cmd/verify
+	@[ "$$(docker compose ps --all --quiet)" ] || { \
+		echo 'nothing is deployed here: make prod-up' >&2; \
+		$(if $(filter json,$(OUTPUT)),echo '{"ok": false$(,) "error": "nothing is deployed here: make prod-up"}';) \
+		exit 3; }
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./tools/cmd/verify
 
 bin/token:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./tools/cmd/token

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -170,5 +171,23 @@ func TestNothingDeployed(t *testing.T) {
 		if _, err := d.Run(t.Context(), Plan{}, func(Result) { t.Errorf("%s: something was checked", name) }); !errors.Is(err, ErrNothingDeployed) || err.Error() != "nothing is deployed here: make prod-up" {
 			t.Errorf("%s: %v after %s", name, err, time.Since(began))
 		}
+	}
+}
+
+// An interrupt while the container checks is no failure.
+func TestInterruptedInside(t *testing.T) {
+	t.Parallel()
+	s := wellSystem(t)
+	d := s.openDeployed()
+	ctx, interrupt := context.WithCancel(t.Context())
+	s.engine.change(func(e *engine) {
+		e.inside = func([]string) string {
+			interrupt()
+			return ""
+		}
+	})
+	report, err := d.Run(ctx, Plan{Only: []string{GroupRedis, GroupAPI}}, func(Result) {})
+	if !errors.Is(err, context.Canceled) || report.OK || report.Failed > 0 || report.NotChecked != len(report.Checks) {
+		t.Errorf("Run = %+v, %v", report, err)
 	}
 }

@@ -1,20 +1,21 @@
 package verify
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-const deployedHere = "every container was started from this composition"
+const (
+	deployedHere = "every container was started from this composition"
+	nothingElse  = "no container is there that the composition does not have"
+)
 
 // driftChecks compare what runs with the composition: each thing that somebody
 // may have changed by hand.
@@ -22,7 +23,7 @@ func (d *Deployment) driftChecks() []Check {
 	const again = "put back what was deployed: docker compose up -d --wait --remove-orphans; a change that is meant to stay belongs into compose.prod.yaml or .env, then: " + redeploy
 	checks := []Check{
 		{Name: deployedHere, Hint: "deploy this checkout over it: " + redeploy, Run: d.ofDrift(startedFromHere)},
-		{Name: "no container is there that the composition does not have", Hint: "stop what is named, docker stop NAME; to run more workers set WORKER_REPLICAS in .env, then: " + redeploy, Run: d.nothingBeside},
+		{Name: nothingElse, Hint: "stop what is named, docker stop NAME; to run more workers set WORKER_REPLICAS in .env, then: " + redeploy, Run: d.nothingBeside},
 		{Name: "each service has its number of containers", Hint: again, Run: d.ofDrift(replicas)},
 		{Name: "images are the deployed ones", Hint: again, Run: d.ofDrift(eachContainer(imageDrift))},
 		{Name: "commands are the deployed ones", Hint: again, Run: d.ofDrift(eachContainer(commandDrift))},
@@ -333,68 +334,4 @@ func mountDrift(found drift, s service, one container) string {
 		return ""
 	}
 	return "has other mounts: " + strings.Join(texts, ", ")
-}
-
-// simulator is the host name of simulated Gmail.
-const simulator = "gmailsim"
-
-// productionSettings refuses development settings in what prod-up deploys.
-func productionSettings(found drift) (string, error) {
-	if filepath.Base(filepath.Dir(found.files)) != filepath.Base(filepath.Dir(Deployed)) {
-		return "", uncheckedError("this composition was not deployed by prod-up")
-	}
-	return "APP_ENV production", differing(found.containers, func(one container) string {
-		if !slices.Contains([]string{serviceAPI, serviceWorker}, one.service()) {
-			return ""
-		}
-		values := variables(one.Config.Env)
-		if env := values["APP_ENV"]; env != "production" {
-			return fmt.Sprintf("has APP_ENV %q, want %q", env, "production")
-		}
-		for _, name := range slices.Sorted(maps.Keys(values)) {
-			if strings.Contains(values[name], simulator) {
-				return fmt.Sprintf("has %s %s, which is simulated Gmail", name, shown(name, values[name], true))
-			}
-		}
-		return ""
-	})
-}
-
-// filesDrift compares the copies that prod-up made of secrets and settings with
-// the files that they were made of. It names a file, never its content.
-func filesDrift(found drift) (string, error) {
-	var files, texts []string
-	for _, of := range []map[string]file{found.project.Secrets, found.project.Configs} {
-		for _, f := range of {
-			files = append(files, f.File)
-		}
-	}
-	slices.Sort(files)
-	compared := 0
-	for _, copied := range slices.Compact(files) {
-		state, rest, ok := strings.Cut(filepath.ToSlash(copied), "/.deployed/files-")
-		_, name, inFolder := strings.Cut(rest, "/")
-		if !ok || !inFolder {
-			continue // it is mounted itself
-		}
-		compared++
-		name = filepath.Base(state) + "/" + name
-		deployed, err := os.ReadFile(copied) // #nosec G304 -- the composition names it
-		if err != nil {
-			return "", fmt.Errorf("the deployed copy of %s: %w", name, err)
-		}
-		now, err := os.ReadFile(filepath.Join(filepath.Dir(state), name)) // #nosec G304 -- as above
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-			texts = append(texts, name+" was removed since it was deployed")
-		case err != nil:
-			return "", err
-		case !bytes.Equal(deployed, now):
-			texts = append(texts, name+" was edited since it was deployed")
-		}
-	}
-	if len(texts) > 0 {
-		return "", errors.New(strings.Join(texts, "; "))
-	}
-	return fmt.Sprintf("files: %d", compared), nil
 }

@@ -25,6 +25,7 @@ type engine struct {
 	project map[string]any             // what the compose files say
 	deploy  string                     // the folder with the secrets
 	inside  func(args []string) string // what the container verify prints
+	version func(b *box) string        // what its program prints; nil: [version]
 	made    int
 	all     []*box
 	// asked is told of each command before it is done; an error is what docker
@@ -247,6 +248,11 @@ func (e *engine) do(command string, args []string) (string, error) {
 		return ids, nil
 	case args[0] == "inspect":
 		return encoded(e.named(args[3:]))
+	case args[0] == "exec":
+		if b := e.named(args[1:2])[0]; e.version != nil {
+			return e.version(b), nil
+		}
+		return version + "\n", nil
 	case args[0] == "logs":
 		return e.named([]string{last})[0].process.logged(), nil
 	case command == "compose stop "+serviceWorker:

@@ -46,7 +46,7 @@ func (d *Deployment) metricsChecks() []Check {
 		{Name: "the API's can be read, and the names are there", Needs: []string{ready}, Hint: api, Run: d.apiMetricsAreThere},
 		{Name: "the workers' can be read, and the names are there", Needs: []string{workersLive}, Hint: workers, Run: d.workerMetricsAreThere},
 		{Name: "the heartbeat is fresh by the API", Needs: []string{"the API's can be read, and the names are there", workersLive}, Hint: "docker compose ps receipts-worker; " + api, Run: d.apiMetricsFresh},
-		{Name: "the heartbeat is fresh by each worker", Needs: []string{"the workers' can be read, and the names are there", workersLive}, Hint: workers + "; one that beats no more is stuck: docker compose restart receipts-worker", Run: d.workerMetricsFresh},
+		{Name: "the heartbeat is fresh by each worker", Needs: []string{"the workers' can be read, and the names are there", workersLive, nothingElse}, Hint: workers + "; one that beats no more is stuck: docker compose restart receipts-worker", Run: d.workerMetricsFresh},
 	}
 }
 

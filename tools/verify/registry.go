@@ -27,7 +27,7 @@ func (d *Deployment) registryChecks() []Check {
 		{Name: oneRedis, Needs: []string{pingAnswered, keyTaken}, Hint: sameRedis, Run: d.apiSeesThisRedis},
 		{Name: workersLive, Needs: []string{workerRuns, oneRedis}, Hint: "docker compose up -d --no-deps receipts-worker; or correct WORKER_QUEUES in .env, then: " + redeploy + "; " + logs, Run: d.liveWorkers},
 		{Name: "the newest heartbeat is younger than its time to live", Needs: working, Hint: logs, Run: d.heartbeatFresh},
-		{Name: "API and workers have the same version", Needs: working, Hint: "build both from one checkout and deploy them: make images && " + redeploy, Run: d.sameVersion},
+		{Name: "API and workers have the same version", Needs: []string{workersLive, oneVersion}, Hint: "build both from one checkout and deploy them: make images && " + redeploy, Run: d.sameVersion},
 		{Name: "API and workers see the same Redis", Needs: working, Hint: sameRedis, Run: d.sameRedis},
 		{Name: "diagnostics find nothing wrong", Needs: working, Hint: "do what the status says; docker compose logs --tail 50 receipts-api", Run: d.diagnosticsAreWell},
 	}

@@ -131,6 +131,9 @@ func (d *Deployment) result(ctx context.Context, check Check, all []Check, plan 
 		}
 		d.lookInside(ctx, groups, plan.Wait, failed)
 	}
+	if ctx.Err() != nil {
+		return Result{Group: check.Group, Name: check.Name, Outcome: NotChecked, Detail: errInterrupted.Error()}
+	}
 	return d.fromInside(check)
 }
 
