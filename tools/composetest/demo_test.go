@@ -189,7 +189,9 @@ func TestDemoBesideProduction(t *testing.T) {
 			_, _ = s.run(context.Background(), "docker", "image", "rm", "--force", image+":"+version)
 		}
 	})
-	printed := s.mustMake("demo", "DEMO="+name, "VERSION="+version)
+	command := strings.Fields(guide(t, "deploy.md", "A demo beside production"))
+	// A setting of the shell, too, is production's and not the demo's.
+	printed := s.mustMake(append(command[1:], "DEMO="+name, "VERSION="+version, "GMAIL_ENDPOINT=http://127.0.0.1:1/")...)
 	untouched("make demo")
 	d := s.demoAt(project, printed)
 	if strings.HasSuffix(d.api, ":8080") || d.api == s.api {
