@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -188,6 +189,7 @@ func TestDemoBesideProduction(t *testing.T) {
 		for _, image := range images {
 			_, _ = s.run(context.Background(), "docker", "image", "rm", "--force", image+":"+version)
 		}
+		_ = os.Remove(filepath.Join("/tmp", project+".lock"))
 	})
 	command := strings.Fields(guide(t, "deploy.md", "A demo beside production"))
 	// A setting of the shell, too, is production's and not the demo's.
