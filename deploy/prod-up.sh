@@ -82,7 +82,7 @@ done
 prefix=$(composition config | sed -n 's/^ *QUEUE_PREFIX: //p' | tr -d "\"'" | sort -u)
 [ "$prefix" ] || prefix='{receipts}'
 grep --quiet --fixed-strings " ~$prefix " deploy/secrets/redis_acl ||
-	fail "the users of Redis may not reach $prefix: rm deploy/secrets/redis_acl, then QUEUE_PREFIX='$prefix' deploy/init-secrets.sh"
+	fail "the users of Redis may not reach $prefix: rm -f deploy/secrets/redis_acl, then QUEUE_PREFIX='$prefix' deploy/init-secrets.sh"
 
 copy=$state/files-$(cd deploy && sha256sum redis/redis.conf secrets/* | sha256sum | cut -c 1-12)
 if [ ! -d "$copy" ]; then
@@ -110,7 +110,7 @@ look --only config || fail "verify found a fault in the compose files"
 before=$(containers --all)
 first=$(grep --quiet --no-messages --line-regexp "name: $project" "$state/compose.yaml" || echo yes)
 [ ! "$first" ] || [ ! "$before" ] ||
-	fail "what is there was not started by prod-up, which could not go back to it: docker compose --project-name $project down"
+	fail "what is there was not started by prod-up, which could not go back to it. To end it and keep its volumes: docker compose --project-name $project down"
 
 # ---- From here on, whatever ends this goes back.
 
@@ -137,7 +137,7 @@ go_back() {
 		docker compose --file "$state/compose.yaml" up --detach --no-build --wait --wait-timeout "$wait_seconds" --remove-orphans &&
 			verify compose --only registry && say "went back to what ran before, which is healthy" && return
 	done
-	say "WENT BACK TO WHAT RAN BEFORE, WHICH IS NOT HEALTHY"
+	say "WENT BACK TO WHAT RAN BEFORE, WHICH IS NOT HEALTHY: docker compose -f $state/compose.yaml ps --all shows what is not"
 }
 end() {
 	trap - EXIT

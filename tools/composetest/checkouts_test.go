@@ -68,6 +68,18 @@ func TestProjectBelongsToItsCheckout(t *testing.T) {
 	}
 }
 
+// make demo-down removes a demo's volumes: production is none.
+func TestProductionHasNoDemosName(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	for _, name := range []string{"receipts-dev", "receipts-demo", "receipts-demo-" + s.project} {
+		s.set("COMPOSE_PROJECT_NAME", name)
+		if out, err := s.prodUp(); err == nil || !strings.Contains(out, name+" is a name of demos") {
+			t.Errorf("prod-up of the project %s: %v\n%s", name, err, out)
+		}
+	}
+}
+
 // A second stack runs beside the first, and neither sees the other.
 func TestTwoStacksOnOneHost(t *testing.T) {
 	t.Parallel()

@@ -315,12 +315,17 @@ func TestProdUpLeavesOthersAlone(t *testing.T) {
 	s := newStack(t)
 	s.must("docker", "compose", "up", "--detach", "--wait", "--wait-timeout", "60")
 	before := s.containers()
-	if out, err := s.prodUp(); err == nil || !strings.Contains(out, "was not started by prod-up") {
+	out, err := s.prodUp()
+	if err == nil || !strings.Contains(out, "was not started by prod-up") {
 		t.Errorf("prod-up over what it did not start: %v\n%s", err, out)
 	}
 	if diff := cmp.Diff(before, s.containers()); diff != "" {
 		t.Errorf("containers (-want +got):\n%s", diff)
 	}
+	hint := regexp.MustCompile(`docker compose --project-name \S+ down`).FindString(out)
+	s.must("sh", "-ec", "unset COMPOSE_FILE; "+hint) // as it is printed, in a shell that sets nothing
+	s.mustProdUp()
+	s.serves()
 }
 
 // Whatever changes what runs keeps off while another does, from whichever checkout.
