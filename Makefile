@@ -95,7 +95,7 @@ restore-check: ## load the newest backup beside what runs, and count what is in 
 test-compose: ## the compose stack for real: deployed, broken, restored (RUN=regexp: some of its tests)
 	tools/install-docker.sh
 	$(MAKE) images BINARY=prebuilt VERSION='$(TESTED)' BUILT=/dev/null
-	TESTED='$(TESTED)' REDIS_IMAGE=$${REDIS_IMAGE:-$$(tools/redis-image.sh)} go test -count=1 -timeout=25m -tags=compose -run '$(RUN)' ./tools/composetest
+	TESTED='$(TESTED)' REDIS_IMAGE=$${REDIS_IMAGE:-$$(tools/redis-image.sh)} go test -count=1 -timeout=50m -parallel=4 -tags=compose -run '$(RUN)' ./tools/composetest
 
 bench: ## Go's benchmarks, and a worker's memory at a large sync (MAILS=100000)
 	go test -run '^$$' -bench . -benchmem work

@@ -112,6 +112,33 @@ first=$(grep --quiet --no-messages --line-regexp "name: $project" "$state/compos
 [ ! "$first" ] || [ ! "$before" ] ||
 	fail "what is there was not started by prod-up, which could not go back to it. To end it and keep its volumes: docker compose --project-name $project down"
 
+# loading reports whether Redis is reading its append-only file, which takes as
+# long as the file is large.
+loading() {
+	docker exec "$(containers --filter label=com.docker.compose.service=redis)" \
+		redis-cli --no-auth-warning --user health --pass any ping 2>&1 | grep --quiet '^LOADING'
+}
+# settle waits while Redis loads, and then until every healthcheck has seen that it
+# has: compose gives up a container that is unhealthy already. It fails where that
+# is not the reason.
+settle() {
+	local began=$SECONDS said=0 end
+	[ "$(containers --filter health=unhealthy)" ] || loading || return 1
+	say "not everything is healthy yet: waiting, then trying again"
+	while loading; do
+		[ "$SECONDS" -lt "$said" ] || {
+			say "Redis is loading its data, $((SECONDS - began)) s so far"
+			said=$((SECONDS + 10))
+		}
+		sleep 1
+	done
+	end=$((SECONDS + 30))
+	while [ "$(containers --filter health=unhealthy)" ]; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.5
+	done
+}
+
 # ---- From here on, whatever ends this goes back.
 
 go_back() {
@@ -136,6 +163,7 @@ go_back() {
 	for _ in 1 2 3; do
 		docker compose --file "$state/compose.yaml" up --detach --no-build --wait --wait-timeout "$wait_seconds" --remove-orphans &&
 			verify compose --only registry && say "went back to what ran before, which is healthy" && return
+		settle || true
 	done
 	say "WENT BACK TO WHAT RAN BEFORE, WHICH IS NOT HEALTHY: docker compose -f $state/compose.yaml ps --all shows what is not"
 }
@@ -162,18 +190,25 @@ await() {
 }
 
 # bring runs up in a group of its own, so that the plugin that does the work ends
-# with it.
+# with it. It tries again where containers needed longer than compose waits.
 bring() {
-	setsid docker compose --file "$state/next.yaml" up --detach --no-build --remove-orphans "$@" &
-	up=$!
-	local end=$((SECONDS + wait_seconds + 10))
-	while kill -0 "$up" 2>/dev/null; do
-		! culprits=$(exited) || fail "a container has exited: $culprits"
-		[ "$SECONDS" -lt "$end" ] || fail "not everything came up in time"
-		sleep 0.5
+	for _ in 1 2 3; do
+		setsid docker compose --file "$state/next.yaml" up --detach --no-build --remove-orphans "$@" &
+		up=$!
+		local end=$((SECONDS + wait_seconds + 10))
+		while kill -0 "$up" 2>/dev/null; do
+			! culprits=$(exited) || fail "a container has exited: $culprits"
+			[ "$SECONDS" -lt "$end" ] || loading || fail "not everything came up in time"
+			sleep 0.5
+		done
+		! wait "$up" || {
+			up=''
+			return
+		}
+		up=''
+		settle || break
 	done
-	wait "$up" || fail "not everything came up"
-	up=''
+	fail "not everything came up"
 }
 bring
 known=$(tell | grep --fixed-strings --file <(printf '%s' "$before") || true)

@@ -34,6 +34,7 @@ type stack struct {
 	project string
 	api     string // its address
 	gmail   string // that of simulated Gmail
+	client  *http.Client
 	files   []string
 }
 
@@ -41,16 +42,9 @@ type stack struct {
 // ends is removed, and where the test failed its logs are shown first.
 func newStack(t *testing.T) *stack {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := &stack{
-		t: t, dir: t.TempDir(), api: "http://" + listener.Addr().String(), files: production,
+		t: t, dir: t.TempDir(), api: "http://" + freeAddress(t), client: http.DefaultClient, files: production,
 		project: built + "-" + strings.ToLower(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(t.Name(), "-")),
-	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
 	}
 	for _, pattern := range []string{"compose*.yaml", ".env.example", "deploy/env.*", "deploy/*.sh", "deploy/redis/redis.conf"} {
 		names, err := fs.Glob(os.DirFS(root), pattern)
@@ -73,6 +67,19 @@ func newStack(t *testing.T) *stack {
 	s.must("env", "GOOGLE_CLIENT_SECRET=tests", "deploy/init-secrets.sh")
 	t.Cleanup(s.remove)
 	return s
+}
+
+// freeAddress is one on this machine that nothing listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return listener.Addr().String()
 }
 
 // in is the same stack for a part of the test.
@@ -289,19 +296,28 @@ type answer struct {
 func (s *stack) try(method, path, body string, headers ...string) (answer, error) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, s.api+path, strings.NewReader(body))
+	r, err := s.request(ctx, method, path, body, headers...)
 	if err != nil {
 		return answer{}, err
 	}
-	r.Header.Set("X-Diagnostic-Key", s.read("deploy/secrets/diagnostic_keys"))
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := s.client.Do(r)
 	if err != nil {
 		return answer{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	read, err := io.ReadAll(response.Body)
 	return answer{response.StatusCode, read}, err
+}
+
+// request is one with the diagnostic key.
+func (s *stack) request(ctx context.Context, method, path, body string, headers ...string) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, method, s.api+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("X-Diagnostic-Key", s.read("deploy/secrets/diagnostic_keys"))
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return r, nil
 }
