@@ -27,7 +27,7 @@ containers() { docker ps --quiet --no-trunc --filter "label=com.docker.compose.p
 # verify checks from inside what runs by the composition next or compose; look
 # checks from here, by the same program.
 verify() {
-	timeout --foreground 180 docker compose --file "$state/$1.yaml" run --rm --no-TTY ${VERIFY_TOKEN:+--env VERIFY_TOKEN} \
+	timeout --foreground 180 docker compose --file "$state/$1.yaml" run --rm --no-TTY ${VERIFY_TOKEN:+--env VERIFY_TOKEN} ${TOKEN_KEYS_LOST:+--env TOKEN_KEYS_LOST} \
 		verify --wait 30s "${@:2}" </dev/null
 }
 look() { COMPOSE_FILE=$state/next.yaml "$state/verify" "$@"; }

@@ -19,6 +19,7 @@ type Verify struct {
 	JWTSecret      Secret   `env:"JWT_SECRET" doc:"what such a token is signed with, where there is none" want:"the API's JWT_SECRET"`
 	JWTIssuer      string   `env:"JWT_ISSUER" doc:"the claim iss of such a token" want:"the API's JWT_ISSUER"`
 	JWTAudience    string   `env:"JWT_AUDIENCE" doc:"the claim aud of such a token" want:"the API's JWT_AUDIENCE"`
+	TokenKeysLost  string   `env:"TOKEN_KEYS_LOST" doc:"the key that sealed stored connections is known to be lost" want:"yes, or nothing"`
 	NoColor        string   `env:"NO_COLOR" doc:"no colors (https://no-color.org)" want:"anything"`
 }
 
@@ -29,6 +30,7 @@ func LoadVerify(environ []string) (Verify, error) {
 	l.checkRedis(cfg.Redis)
 	_, err := proto.NewKeys(cfg.QueuePrefix)
 	l.check(err == nil, "QUEUE_PREFIX")
+	l.check(cfg.TokenKeysLost == "" || cfg.TokenKeysLost == "yes", "TOKEN_KEYS_LOST")
 	l.check(isURL(cfg.APIURL), "API_URL")
 	l.check(isURL(cfg.APIAdminURL), "API_ADMIN_URL")
 	l.check(isURL(cfg.WorkerAdminURL), "WORKER_ADMIN_URL")

@@ -38,6 +38,18 @@ func TestSecretsRotate(t *testing.T) {
 		}
 	}
 
+	// Keys that were replaced, and not rotated, are refused.
+	keys := s.read("deploy/secrets/token_keys")
+	s.must("rm", "-f", "deploy/secrets/token_keys")
+	s.must("deploy/init-secrets.sh")
+	if out, err := s.prodUp(); err == nil || !strings.Contains(out, "✘ stored connections can be opened") {
+		t.Errorf("with other token keys: %v\n%s", err, out)
+	}
+	s.must("env", "TOKEN_KEYS_LOST=yes", "deploy/prod-up.sh")
+	s.must("rm", "-f", "deploy/secrets/token_keys")
+	s.write("deploy/secrets/token_keys", keys)
+	s.mustProdUp()
+
 	const list, diagnostics = "/api/receipts", "/api/receipts/queue/diagnostics"
 	session := s.bearer("acme")
 	rotate("The key that signs sessions")

@@ -180,7 +180,7 @@ func (dr *drill) start(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := dr.awaitFinish(ctx, dr.operator, job.JobID); err != nil {
+	if _, err := dr.awaitFinish(ctx, dr.operator, job.JobID); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("after %.1f s, and the job is done", took.Seconds()), dr.awaitWorkers(ctx, len(dr.found))
@@ -228,7 +228,7 @@ func (dr *drill) kill(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("job %s is %s, and its worker was not missed: it ended before it was killed", dr.job, job.Status)
 	}
 	dr.since(killed, "kill -9, until another worker has the job")
-	if err := dr.awaitFinish(ctx, dr.operator, dr.job); err != nil {
+	if _, err := dr.awaitFinish(ctx, dr.operator, dr.job); err != nil {
 		return "", err
 	}
 	took := dr.since(killed, "kill -9, until the job is finished")

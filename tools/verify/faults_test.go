@@ -262,6 +262,7 @@ func faults() []fault {
 		{check: "a sync of business b1 finishes", breaks: asItIs, says: "answered 409: Gmail is not connected"},
 		{check: "a sync of business b1 finishes", breaks: instead(func(s *config.Verify) { s.JWTSecret = "another-secret-0123456789-0123456789" }), says: "the token is not taken"},
 		{check: "a sync of business b1 finishes", breaks: instead(func(s *config.Verify) { s.JWTSecret = "" }), says: "no token"},
+		{check: "stored connections can be opened", breaks: throughAPI("/api/receipts/sync/", edit(`"unreadable":0`, `"unreadable":1`)), says: "cannot be opened: TOKEN_KEYS lacks the key"},
 		{check: "a sync of business b1 finishes", breaks: throughAPI("/api/session", edit("b1", "b2")), says: `VERIFY_TOKEN is of business "b2"`},
 
 		{check: "the API's can be read, and the names are there", breaks: instead(func(s *config.Verify) { s.APIAdminURL = dead }), says: "connection refused"},

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,24 +18,28 @@ const startWithin = 10 * time.Second
 const (
 	jobAccepted = "a job is accepted"
 	jobStarts   = "it starts within 10 s"
+	jobFinishes = "it finishes"
 )
 
 // flow follows one job that does nothing through the real queue.
 type flow struct {
 	*Deployment
-	id string // of the job that was accepted
+	id     string          // of the job that was accepted
+	result json.RawMessage // of the job that finished
 }
 
 func (d *Deployment) flowChecks() []Check {
 	f := &flow{Deployment: d}
 	const (
-		logs = "docker compose logs --tail 50 receipts-worker receipts-api"
-		jam  = "look at workers[].busy and queues in the diagnostics: is every slot taken, or the queue paused? " + logs
+		logs   = "docker compose logs --tail 50 receipts-worker receipts-api"
+		sealed = "put the key that sealed them back into deploy/secrets/token_keys, behind the new one, then make prod-up; if it is lost, TOKEN_KEYS_LOST=yes make prod-up deploys all the same, and those businesses connect Gmail again"
+		jam    = "look at workers[].busy and queues in the diagnostics: is every slot taken, or the queue paused? " + logs
 	)
 	checks := []Check{
 		{Name: jobAccepted, Needs: []string{apiRuns, workerRuns, allHealthy, keyTaken, workersLive}, Hint: logs, Limit: 90 * time.Second, Run: f.accepted}, // the API may wait GUARD_WAIT
 		{Name: jobStarts, Needs: []string{jobAccepted}, Hint: jam, Run: f.started},
-		{Name: "it finishes", Needs: []string{jobStarts}, Hint: jam, Limit: 30 * time.Second, Run: f.finished},
+		{Name: jobFinishes, Needs: []string{jobStarts}, Hint: jam, Limit: 30 * time.Second, Run: f.finished},
+		{Name: "stored connections can be opened", Needs: []string{jobFinishes}, Hint: sealed, Run: f.opened},
 		{Name: "the worker logs JOB_START", Needs: []string{jobStarts}, Hint: logs, Run: f.logged},
 	}
 	if d.business != "" {
@@ -71,14 +76,35 @@ func (f *flow) started(ctx context.Context) (string, error) {
 }
 
 func (f *flow) finished(ctx context.Context) (string, error) {
-	return "", f.awaitFinish(ctx, f.operator, f.id)
+	job, err := f.awaitFinish(ctx, f.operator, f.id)
+	f.result = job.Result
+	return "", err
+}
+
+// opened reads from the job's result whether the worker can open connections that
+// are stored: one with other token keys would fail every sync.
+func (f *flow) opened(context.Context) (string, error) {
+	if f.settings.TokenKeysLost != "" {
+		return "", uncheckedError("TOKEN_KEYS_LOST=yes")
+	}
+	var result struct {
+		Connections *proto.OpenedConnections `json:"connections"`
+	}
+	if err := json.Unmarshal(f.result, &result); err != nil || result.Connections == nil {
+		return "", uncheckedError("the worker is of a release that does not report it")
+	}
+	tried, unreadable := result.Connections.Tried, result.Connections.Unreadable
+	if unreadable > 0 {
+		return "", fmt.Errorf("%d of %d cannot be opened: TOKEN_KEYS lacks the key that sealed them", unreadable, tried)
+	}
+	return fmt.Sprintf("%d tried", tried), nil
 }
 
 // awaitFinish waits until a job has ended, and well.
-func (d *Deployment) awaitFinish(ctx context.Context, who as, id string) error {
+func (d *Deployment) awaitFinish(ctx context.Context, who as, id string) (proto.Job, error) {
 	job, err := d.awaitJob(ctx, who, id, "ended", func(job proto.Job) bool { return job.Status.Ended() })
 	if err != nil {
-		return err
+		return job, err
 	}
 	if job.Status != proto.StateFinished {
 		err = fmt.Errorf("job %s ended %s", id, job.Status)
@@ -86,7 +112,7 @@ func (d *Deployment) awaitFinish(ctx context.Context, who as, id string) error {
 			err = hinted{fmt.Errorf("%w: %s", err, job.Error.Message), job.Error.Action}
 		}
 	}
-	return err
+	return job, err
 }
 
 func (f *flow) logged(ctx context.Context) (string, error) {
@@ -136,7 +162,8 @@ func (d *Deployment) syncs(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", refused(a, err)
 	}
-	return accepted.JobID, d.awaitFinish(ctx, d.member, accepted.JobID)
+	_, err = d.awaitFinish(ctx, d.member, accepted.JobID)
+	return accepted.JobID, err
 }
 
 // refused is err with what the API itself says to do about it.
