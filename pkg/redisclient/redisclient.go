@@ -45,7 +45,7 @@ type Options struct {
 	Logger  *slog.Logger  // discards by default
 	Timeout time.Duration // of a call whose context has no deadline; 5 s by default
 	// Store says that this is the store's Redis, which is not the queue's: errors
-	// and log lines then name it.
+	// and log lines then name it, and no call takes longer than Timeout.
 	Store bool
 	// Dial replaces how connections are made, for tests that cut them.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
@@ -61,6 +61,7 @@ type Client struct {
 	db      int
 	outage  outage
 
+	store             bool
 	unavailable, full error // what it reports; ErrUnavailable and ErrFull, or the store's
 }
 
@@ -90,6 +91,7 @@ func Open(rawURL string, opts Options) (*Client, error) {
 		unavailable: ErrUnavailable, full: ErrFull,
 	}
 	if opts.Store {
+		c.store = true
 		c.outage.server, c.outage.setting = "store", "STORE_REDIS_URL"
 		c.unavailable, c.full = ErrStoreUnavailable, ErrStoreFull
 	}
@@ -252,7 +254,9 @@ func (c *Client) Run(ctx context.Context, script *Script, keys []string, args ..
 }
 
 func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
+	// A job's context has hours, and its heartbeats, which end it where the queue's
+	// Redis is away, go on while the store is.
+	if _, ok := ctx.Deadline(); ok && !c.store {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, c.timeout)
