@@ -58,25 +58,30 @@ demo-down: ## end the demo, and remove what it stored (DEMO=name)
 prod-up: ## deploy the images, and prove it; where anything is wrong, back to what ran before
 	RECEIPTS_VERSION="$${RECEIPTS_VERSION:-$$(cat $(BUILT) 2>/dev/null || echo '$(VERSION)')}" deploy/prod-up.sh
 
-# Both look at what prod-up deployed last, with the secrets that it was given, or
-# else at what the files here say.
+# Both look at what prod-up deployed last, by the program that it left there, or
+# else at what docker compose started from the files here.
+DEPLOYED = $(and $(wildcard deploy/.deployed/compose.yaml),$(wildcard deploy/.deployed/verify))
+VERIFY   = $(if $(DEPLOYED),deploy/.deployed/verify,bin/verify)
 verify drill: export RECEIPTS_VERSION ?= $(VERSION)
-verify drill: export COMPOSE_FILE ?= $(firstword $(wildcard deploy/.deployed/compose.yaml) compose.yaml)
-FROM_HERE = export DIAGNOSTIC_KEY_FILE="$${DIAGNOSTIC_KEY_FILE:-$$(docker compose config | sed -n 's|^ *file: \(.*/diagnostic_keys\)$$|\1|p')}" \
-	API_URL="$${API_URL:-http://$$(docker compose port receipts-api 8080 2>/dev/null | grep ':[1-9]' || echo 127.0.0.1:8080)}"
+verify drill: export COMPOSE_FILE ?= $(if $(DEPLOYED),deploy/.deployed/compose.yaml,compose.yaml)
 
-verify: bin/verify ## check what runs, from here and from inside (BUSINESS=id: with a real sync)
-	@$(FROM_HERE); code=0; \
-	bin/verify --only config,containers,flow || code=$$?; \
-	docker compose run --rm $(if $(VERIFY_TOKEN),--env VERIFY_TOKEN) verify --only redis,registry,api,metrics $(if $(BUSINESS),--only flow --business '$(BUSINESS)') || code=$$?; \
-	exit $$code
+verify: $(if $(DEPLOYED),,bin/verify) ## check what runs, from here and from inside (BUSINESS=id: with a real sync; OUTPUT=json)
+	@$(VERIFY) --deployed $(if $(OUTPUT),--output '$(OUTPUT)') $(if $(BUSINESS),--business '$(BUSINESS)')
 
-drill: bin/verify ## stop and kill workers of what runs, see that nothing is lost, and put them back
-	@. deploy/lock.sh; $(FROM_HERE); bin/verify --drill
+drill: $(if $(DEPLOYED),,bin/verify) ## stop and kill workers of what runs, see that nothing is lost, and put them back
+	@. deploy/lock.sh; $(VERIFY) --deployed --drill
 
+, := ,
 .PHONY: bin/verify bin/token
-bin/verify bin/token:
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./tools/cmd/$(@F)
+bin/verify:
+	@[ "$$(docker compose ps --all --quiet)" ] || { \
+		echo 'nothing is deployed here: make prod-up' >&2; \
+		$(if $(filter json,$(OUTPUT)),echo '{"ok": false$(,) "error": "nothing is deployed here: make prod-up"}';) \
+		exit 3; }
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./tools/cmd/verify
+
+bin/token:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./tools/cmd/token
 
 backup: ## Redis and the blobs of what runs, into backups/, and to BACKUP_URL
 	deploy/backup.sh
@@ -90,7 +95,7 @@ restore-check: ## load the newest backup beside what runs, and count what is in 
 test-compose: ## the compose stack for real: deployed, broken, restored (RUN=regexp: some of its tests)
 	tools/install-docker.sh
 	$(MAKE) images BINARY=prebuilt VERSION='$(TESTED)' BUILT=/dev/null
-	TESTED='$(TESTED)' REDIS_IMAGE=$${REDIS_IMAGE:-$$(tools/redis-image.sh)} go test -count=1 -timeout=25m -tags=compose -run '$(RUN)' ./tools/composetest
+	TESTED='$(TESTED)' REDIS_IMAGE=$${REDIS_IMAGE:-$$(tools/redis-image.sh)} go test -count=1 -timeout=50m -parallel=4 -tags=compose -run '$(RUN)' ./tools/composetest
 
 bench: ## Go's benchmarks, and a worker's memory at a large sync (MAILS=100000)
 	go test -run '^$$' -bench . -benchmem work

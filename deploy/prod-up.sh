@@ -3,7 +3,7 @@
 # anything is wrong it says what, goes back to what ran before, and fails.
 #
 # What it deploys is a copy: the composition with every setting filled in, each
-# image by its id, and the secrets and settings that it mounts, under
+# image under a name that stays its own, and the secrets and settings that it mounts, under
 # deploy/.deployed. The last copy that was proven stays there, so that going back
 # is to all of it, whatever has been edited, built or tagged since.
 set -euo pipefail
@@ -59,6 +59,18 @@ forget() {
 }
 trap forget EXIT
 
+# A misspelt name would be left out without a word. Known are the names that the
+# compose files and .env.example have, and those that only scripts and compose read.
+known_names() {
+	cat deploy/env.names
+	sed -n 's/^#\{0,1\}\([A-Z][A-Z0-9_]*\)=.*/\1/p' .env.example
+	find compose*.yaml deploy -name 'compose*.yaml' ! -path '*/.*' -exec grep --only-matching --no-filename '\${[A-Z][A-Z0-9_]*' {} + | cut -c 3-
+}
+if [ -e .env ]; then
+	unknown=$(known_names | awk -f deploy/env.awk - .env)
+	[ ! "$unknown" ] || fail ".env has names that nothing reads: correct them or take them out:"$'\n'"$unknown"
+fi
+
 composition config --quiet || fail "the compose files cannot be used"
 for service in redis receipts-api receipts-worker; do
 	[[ $'\n'$(composition config --services)$'\n' == *$'\n'"$service"$'\n'* ]] || fail "the compose files start no $service"
@@ -70,7 +82,7 @@ done
 prefix=$(composition config | sed -n 's/^ *QUEUE_PREFIX: //p' | tr -d "\"'" | sort -u)
 [ "$prefix" ] || prefix='{receipts}'
 grep --quiet --fixed-strings " ~$prefix " deploy/secrets/redis_acl ||
-	fail "the users of Redis may not reach $prefix: rm deploy/secrets/redis_acl, then QUEUE_PREFIX='$prefix' deploy/init-secrets.sh"
+	fail "the users of Redis may not reach $prefix: rm -f deploy/secrets/redis_acl, then QUEUE_PREFIX='$prefix' deploy/init-secrets.sh"
 
 copy=$state/files-$(cd deploy && sha256sum redis/redis.conf secrets/* | sha256sum | cut -c 1-12)
 if [ ! -d "$copy" ]; then
@@ -82,8 +94,13 @@ fi
 RECEIPTS_FILES=./$copy composition --profile '*' config >"$state/next.yaml"
 next --profile tools pull --quiet --policy missing || fail "an image is missing: make images builds them"
 for image in $(next --profile tools config --images | sort -u); do
+	[[ $image != sha256:* ]] || continue
 	id=$(docker image inspect --format '{{.Id}}' "$image")
-	sed -i "s|^\( *image: \)$image\$|\1$id|" "$state/next.yaml"
+	# Under a name that shows the version, and that no build gives to another image.
+	name=${image%@*}
+	[[ ${name##*/} == *:* ]] || name=$name:latest
+	docker tag "$id" "$name-${id:7:12}"
+	sed -i "s|^\( *image: \)$image\$|\1$name-${id:7:12}|" "$state/next.yaml"
 done
 program=$(docker create "$(next --profile tools config --images verify)")
 docker cp "$program:/verify" - | tar -xC "$state"
@@ -93,7 +110,34 @@ look --only config || fail "verify found a fault in the compose files"
 before=$(containers --all)
 first=$(grep --quiet --no-messages --line-regexp "name: $project" "$state/compose.yaml" || echo yes)
 [ ! "$first" ] || [ ! "$before" ] ||
-	fail "what is there was not started by prod-up, which could not go back to it: docker compose --project-name $project down"
+	fail "what is there was not started by prod-up, which could not go back to it. To end it and keep its volumes: docker compose --project-name $project down"
+
+# loading reports whether Redis is reading its append-only file, which takes as
+# long as the file is large.
+loading() {
+	docker exec "$(containers --filter label=com.docker.compose.service=redis)" \
+		redis-cli --no-auth-warning --user health --pass any ping 2>&1 | grep --quiet '^LOADING'
+}
+# settle waits while Redis loads, and then until every healthcheck has seen that it
+# has: compose gives up a container that is unhealthy already. It fails where that
+# is not the reason.
+settle() {
+	local began=$SECONDS said=0 end
+	[ "$(containers --filter health=unhealthy)" ] || loading || return 1
+	say "not everything is healthy yet: waiting, then trying again"
+	while loading; do
+		[ "$SECONDS" -lt "$said" ] || {
+			say "Redis is loading its data, $((SECONDS - began)) s so far"
+			said=$((SECONDS + 10))
+		}
+		sleep 1
+	done
+	end=$((SECONDS + 30))
+	while [ "$(containers --filter health=unhealthy)" ]; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.5
+	done
+}
 
 # ---- From here on, whatever ends this goes back.
 
@@ -119,8 +163,9 @@ go_back() {
 	for _ in 1 2 3; do
 		docker compose --file "$state/compose.yaml" up --detach --no-build --wait --wait-timeout "$wait_seconds" --remove-orphans &&
 			verify compose --only registry && say "went back to what ran before, which is healthy" && return
+		settle || true
 	done
-	say "WENT BACK TO WHAT RAN BEFORE, WHICH IS NOT HEALTHY"
+	say "WENT BACK TO WHAT RAN BEFORE, WHICH IS NOT HEALTHY: docker compose -f $state/compose.yaml ps --all shows what is not"
 }
 end() {
 	trap - EXIT
@@ -145,18 +190,25 @@ await() {
 }
 
 # bring runs up in a group of its own, so that the plugin that does the work ends
-# with it.
+# with it. It tries again where containers needed longer than compose waits.
 bring() {
-	setsid docker compose --file "$state/next.yaml" up --detach --no-build --remove-orphans "$@" &
-	up=$!
-	local end=$((SECONDS + wait_seconds + 10))
-	while kill -0 "$up" 2>/dev/null; do
-		! culprits=$(exited) || fail "a container has exited: $culprits"
-		[ "$SECONDS" -lt "$end" ] || fail "not everything came up in time"
-		sleep 0.5
+	for _ in 1 2 3; do
+		setsid docker compose --file "$state/next.yaml" up --detach --no-build --remove-orphans "$@" &
+		up=$!
+		local end=$((SECONDS + wait_seconds + 10))
+		while kill -0 "$up" 2>/dev/null; do
+			! culprits=$(exited) || fail "a container has exited: $culprits"
+			[ "$SECONDS" -lt "$end" ] || loading || fail "not everything came up in time"
+			sleep 0.5
+		done
+		! wait "$up" || {
+			up=''
+			return
+		}
+		up=''
+		settle || break
 	done
-	wait "$up" || fail "not everything came up"
-	up=''
+	fail "not everything came up"
 }
 bring
 known=$(tell | grep --fixed-strings --file <(printf '%s' "$before") || true)
@@ -171,7 +223,7 @@ for worker in $workers; do
 	# Of one that ran before the line may be gone by now.
 	[[ $before == *$worker* ]] || await says_start "$worker" || fail "receipts-worker has not logged WORKER_START"
 done
-look --only containers --wait 30s || fail "verify found a fault in the containers"
+look --only containers --only drift --wait 30s || fail "verify found a fault in the containers"
 verify next --only registry || fail "receipts-worker is not in the registry as it must be"
 verify next --only redis --only api --only flow --only metrics || fail "verify found a fault"
 ! culprits=$(exited) || fail "a container has exited meanwhile: $culprits"

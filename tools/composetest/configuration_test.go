@@ -4,6 +4,7 @@ package composetest
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,10 +28,15 @@ func TestConfigurationChangesAlone(t *testing.T) {
 		t.Helper()
 		s.must("env", "-u", "COMPOSE_FILE", "make", "VERSION="+s.project+"-edited-since", "prod-up")
 	}
-	images := func() []string { return s.inspect("{{.Image}}", append(s.of("receipts-api"), s.of("receipts-worker")...)...) }
+	images := func() []string {
+		return s.inspect("{{.Image}}", append(s.of("receipts-api"), s.of("receipts-worker")...)...)
+	}
 
 	deploy()
 	want := images()
+	if out := s.must("docker", "compose", "-f", "deploy/.deployed/compose.yaml", "ps"); !strings.Contains(out, "receipts-api:"+s.project+"-") {
+		t.Errorf("ps does not show the version:\n%s", out)
+	}
 	s.edit("deploy/redis/redis.conf", "maxmemory 512mb", "maxmemory 300mb")
 	deploy()
 	if diff := cmp.Diff("maxmemory\n314572800", s.redis("config", "get", "maxmemory")); diff != "" {

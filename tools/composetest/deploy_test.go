@@ -118,6 +118,13 @@ var breakages = []breakage{
 		name: "a setting is missing", early: true, plant: func(s *stack) { s.set("GOOGLE_CLIENT_ID", "") },
 		says: []string{"the compose files cannot be used", "OAuth client's id"},
 	},
+	{
+		name: "a name in .env is misspelt", early: true, plant: func(s *stack) {
+			s.set("WORKER_CONCURENCY", "3")
+			s.set("OTHERS", "3")
+		},
+		says: []string{".env has names that nothing reads", "WORKER_CONCURENCY: is it WORKER_CONCURRENCY?", "OTHERS\n"},
+	},
 }
 
 // change gives the tag of a stack's image to one that was made from it with a
@@ -308,12 +315,17 @@ func TestProdUpLeavesOthersAlone(t *testing.T) {
 	s := newStack(t)
 	s.must("docker", "compose", "up", "--detach", "--wait", "--wait-timeout", "60")
 	before := s.containers()
-	if out, err := s.prodUp(); err == nil || !strings.Contains(out, "was not started by prod-up") {
+	out, err := s.prodUp()
+	if err == nil || !strings.Contains(out, "was not started by prod-up") {
 		t.Errorf("prod-up over what it did not start: %v\n%s", err, out)
 	}
 	if diff := cmp.Diff(before, s.containers()); diff != "" {
 		t.Errorf("containers (-want +got):\n%s", diff)
 	}
+	hint := regexp.MustCompile(`docker compose --project-name \S+ down`).FindString(out)
+	s.must("sh", "-ec", "unset COMPOSE_FILE; "+hint) // as it is printed, in a shell that sets nothing
+	s.mustProdUp()
+	s.serves()
 }
 
 // Whatever changes what runs keeps off while another does, from whichever checkout.

@@ -5,11 +5,13 @@ package composetest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,7 +202,7 @@ func TestRollingOutAWorkerRefusesNobody(t *testing.T) {
 			s.mustProdUp()
 			before := s.of("receipts-worker")
 
-			traffic := s.startTraffic()
+			traffic := s.startTraffic(50 * time.Millisecond)
 			s.change("receipts-worker", "LABEL rolled="+replicas)
 			s.mustProdUp()
 			jobs := traffic.stop()
@@ -222,28 +224,30 @@ func TestRollingOutAWorkerRefusesNobody(t *testing.T) {
 	}
 }
 
-// traffic posts jobs, one each twentieth of a second, each from a client of its own.
+// traffic posts jobs at a steady rate, and waits for no answer.
 type traffic struct {
 	s      *stack
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+	posted atomic.Int64
 
 	mu   sync.Mutex
 	jobs []string
 }
 
-func (s *stack) startTraffic() *traffic {
+func (s *stack) startTraffic(every time.Duration) *traffic {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	t := &traffic{s: s, cancel: cancel}
 	s.t.Cleanup(func() { t.stop() }) // of a test that ended early
 	t.done.Go(func() {
-		tick := time.NewTicker(50 * time.Millisecond)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
+				t.posted.Add(1)
 				t.done.Go(t.post)
 			}
 		}
@@ -252,7 +256,7 @@ func (s *stack) startTraffic() *traffic {
 }
 
 func (t *traffic) post() {
-	a, err := t.s.try(http.MethodPost, "/api/receipts/queue/verify", "")
+	a, err := t.s.try(http.MethodPost, "/api/receipts/queue/verify", `{"seconds": 0}`)
 	if err != nil || a.status != http.StatusAccepted {
 		t.s.t.Errorf("a request was answered %d %s, %v", a.status, a.body, err)
 		return
@@ -264,6 +268,12 @@ func (t *traffic) post() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.jobs = append(t.jobs, accepted.JobID)
+}
+
+// await waits until so many requests were made.
+func (t *traffic) await(n int64) {
+	t.s.t.Helper()
+	t.s.eventually(fmt.Sprintf("%d requests", n), func() bool { return t.posted.Load() >= n })
 }
 
 // stop ends the load, and answers the jobs that were accepted.

@@ -339,3 +339,18 @@ func TestSecretsAreFiles(t *testing.T) {
 		}
 	}
 }
+
+// The edge runs Caddy at the version that its tests build.
+func TestEdgeRunsTheTestedCaddy(t *testing.T) {
+	t.Parallel()
+	pinned, err := os.ReadFile(filepath.Join(root, "tools/caddy/go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, version, _ := strings.Cut(string(pinned), "github.com/caddyserver/caddy/v2 v")
+	version, _, _ = strings.Cut(version, " ")
+	image := load(t, []string{"deploy/edge/compose.yaml"}, "EDGE_ADDRESS=receipts.test", "EDGE_TLS=internal").Services["caddy"].Image
+	if want := "caddy:" + version; image != want {
+		t.Errorf("the edge runs %s, and its tests build %s", image, want)
+	}
+}

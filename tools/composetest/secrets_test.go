@@ -96,6 +96,31 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 	}
 }
 
+// A demo's secrets are made in a folder of its own, and no others are touched.
+func TestSecretsInAnotherFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	script, err := filepath.Abs(filepath.Join(root, "deploy/init-secrets.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(script, filepath.Join(dir, "init-secrets.sh")); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(dir, "demo/secrets")
+	if out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "init-secrets.sh"), other).CombinedOutput(); err != nil {
+		t.Fatalf("init-secrets.sh: %v\n%s", err, out)
+	}
+	for name := range load(t, production).Secrets {
+		if _, err := os.Stat(filepath.Join(other, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "secrets")); !os.IsNotExist(err) {
+		t.Errorf("the folder without an argument: %v", err)
+	}
+}
+
 // The services start in production with what is made for them.
 func TestSecretsAreGoodEnough(t *testing.T) {
 	t.Parallel()

@@ -34,6 +34,7 @@ type stack struct {
 	project string
 	api     string // its address
 	gmail   string // that of simulated Gmail
+	client  *http.Client
 	files   []string
 }
 
@@ -41,18 +42,11 @@ type stack struct {
 // ends is removed, and where the test failed its logs are shown first.
 func newStack(t *testing.T) *stack {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := &stack{
-		t: t, dir: t.TempDir(), api: "http://" + listener.Addr().String(), files: production,
+		t: t, dir: t.TempDir(), api: "http://" + freeAddress(t), client: http.DefaultClient, files: production,
 		project: built + "-" + strings.ToLower(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(t.Name(), "-")),
 	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, pattern := range []string{"compose*.yaml", ".env.example", "deploy/*.sh", "deploy/redis/redis.conf"} {
+	for _, pattern := range []string{"compose*.yaml", ".env.example", "deploy/env.*", "deploy/*.sh", "deploy/redis/redis.conf"} {
 		names, err := fs.Glob(os.DirFS(root), pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: %v, %v", pattern, names, err)
@@ -73,6 +67,19 @@ func newStack(t *testing.T) *stack {
 	s.must("env", "GOOGLE_CLIENT_SECRET=tests", "deploy/init-secrets.sh")
 	t.Cleanup(s.remove)
 	return s
+}
+
+// freeAddress is one on this machine that nothing listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return listener.Addr().String()
 }
 
 // in is the same stack for a part of the test.
@@ -112,6 +119,8 @@ func (s *stack) remove() {
 	for _, image := range images {
 		_, _ = s.run(ctx, "docker", "image", "rm", "--force", image+":"+s.project) // a test may have removed it
 	}
+	deployed, _ := s.run(ctx, "docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=*:"+s.project+"-*")
+	_, _ = s.run(ctx, "docker", append([]string{"image", "rm"}, strings.Fields(deployed)...)...)
 	_, _ = s.run(ctx, "docker", "image", "prune", "--force", "--filter", "label=receipts.test="+s.project)
 	_ = os.Remove(s.lock()) // a test may have changed nothing
 }
@@ -287,19 +296,28 @@ type answer struct {
 func (s *stack) try(method, path, body string, headers ...string) (answer, error) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, s.api+path, strings.NewReader(body))
+	r, err := s.request(ctx, method, path, body, headers...)
 	if err != nil {
 		return answer{}, err
 	}
-	r.Header.Set("X-Diagnostic-Key", s.read("deploy/secrets/diagnostic_keys"))
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := s.client.Do(r)
 	if err != nil {
 		return answer{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	read, err := io.ReadAll(response.Body)
 	return answer{response.StatusCode, read}, err
+}
+
+// request is one with the diagnostic key.
+func (s *stack) request(ctx context.Context, method, path, body string, headers ...string) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, method, s.api+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("X-Diagnostic-Key", s.read("deploy/secrets/diagnostic_keys"))
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return r, nil
 }

@@ -12,17 +12,23 @@ import (
 	"strings"
 )
 
+const (
+	alive    = "/livez answers 200"
+	ready    = "/readyz answers 200"
+	keyTaken = "diagnostics: 200 with the key"
+)
+
 func (d *Deployment) apiChecks() []Check {
-	const logs = "docker compose logs receipts-api"
+	const logs = "docker compose logs --tail 50 receipts-api"
 	const diagnosticsPath = "/api/receipts/queue/diagnostics"
+	wellAPI := []string{ready}
 	return []Check{
-		{Name: "/livez answers 200", Hint: logs + ", and correct API_URL", Run: d.answers(nobody, "/livez", http.StatusOK)},
-		{Name: "/readyz answers 200", Hint: logs + "; it is not ready without Redis: docker compose ps redis", Run: d.answers(nobody, "/readyz", http.StatusOK)},
-		{Name: "401 without a token", Hint: "nothing in front of the API may add a token of its own", Run: d.answers(nobody, "/api/receipts", http.StatusUnauthorized)},
-		{Name: "diagnostics: 403 without the key", Hint: "nothing in front of the API may add a key of its own", Run: d.answers(nobody, diagnosticsPath, http.StatusForbidden)},
-		{Name: "diagnostics: 200 with the key", Hint: hintKey, Run: d.answers(d.operator, diagnosticsPath, http.StatusOK)},
-		{Name: "diagnostics find nothing wrong", Hint: "do what the status says, then " + logs, Run: d.diagnosticsAreWell},
-		{Name: "each error has its four fields", Hint: "is it receipts-api that answers at API_URL? " + logs, Run: d.errorsHaveTheirShape},
+		{Name: alive, Needs: []string{apiRuns, allHealthy}, Hint: "docker compose ps receipts-api; " + logs, Run: d.answers(nobody, "/livez", http.StatusOK)},
+		{Name: ready, Needs: []string{alive, pingAnswered}, Hint: logs + "; it is not ready without Redis: docker compose ps redis", Run: d.answers(nobody, "/readyz", http.StatusOK)},
+		{Name: "401 without a token", Needs: wellAPI, Hint: "nothing in front of the API may add a token of its own", Run: d.answers(nobody, "/api/receipts", http.StatusUnauthorized)},
+		{Name: "diagnostics: 403 without the key", Needs: wellAPI, Hint: "nothing in front of the API may add a key of its own", Run: d.answers(nobody, diagnosticsPath, http.StatusForbidden)},
+		{Name: keyTaken, Needs: wellAPI, Hint: hintKey, Run: d.answers(d.operator, diagnosticsPath, http.StatusOK)},
+		{Name: "each error has its four fields", Needs: []string{keyTaken}, Hint: "is it receipts-api that answers at API_URL? " + logs, Run: d.errorsHaveTheirShape},
 	}
 }
 

@@ -2,12 +2,15 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,9 +24,11 @@ const (
 	serviceRedis  = "redis"
 )
 
-// compose speaks to the compose project of the working directory, or of
-// COMPOSE_FILE and COMPOSE_PROJECT_NAME, through the docker program.
-type compose struct{ docker string }
+// compose speaks to the compose project of some files through the docker program.
+type compose struct {
+	docker string
+	files  string // as in COMPOSE_FILE
+}
 
 // run answers what docker prints.
 func (c compose) run(ctx context.Context, args ...string) ([]byte, error) {
@@ -39,6 +44,7 @@ func (c compose) run(ctx context.Context, args ...string) ([]byte, error) {
 // things back must not be cut off by the same keystroke.
 func (c compose) exec(ctx context.Context, out, said io.Writer, args ...string) error {
 	cmd := exec.CommandContext(ctx, c.docker, args...) // #nosec G204 -- the operator's own docker
+	cmd.Env = append(os.Environ(), "COMPOSE_FILE="+c.files)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
@@ -66,7 +72,7 @@ func lastWords(said string) string {
 // here tells why compose cannot be asked from here.
 func (c compose) here(ctx context.Context) error {
 	if _, err := exec.LookPath(c.docker); err != nil {
-		return errors.New("there is no docker here; on the host: bin/verify --only config,containers,flow")
+		return errors.New("there is no docker here; on the host: make verify")
 	}
 	_, err := c.run(ctx, "compose", "version")
 	return err
@@ -86,6 +92,10 @@ func (c compose) runs(ctx context.Context) error {
 
 // service is what the compose files say of one service.
 type service struct {
+	Image       string             `json:"image"`
+	Entrypoint  []string           `json:"entrypoint"`
+	Command     []string           `json:"command"`
+	Profiles    []string           `json:"profiles"`
 	Restart     string             `json:"restart"`
 	Environment map[string]*string `json:"environment"`
 	Healthcheck *struct {
@@ -95,22 +105,69 @@ type service struct {
 	DependsOn map[string]struct {
 		Condition string `json:"condition"`
 	} `json:"depends_on"`
-	Secrets []struct {
-		Source string `json:"source"`
-		Target string `json:"target"`
-	} `json:"secrets"`
+	Volumes []struct {
+		Type     string `json:"type"`
+		Source   string `json:"source"`
+		Target   string `json:"target"`
+		ReadOnly bool   `json:"read_only"`
+	} `json:"volumes"`
+	Secrets []mount `json:"secrets"`
+	Configs []mount `json:"configs"`
+	Scale   *int    `json:"scale"`
+	Deploy  struct {
+		Replicas *int `json:"replicas"`
+	} `json:"deploy"`
+}
+
+// replicas returns how many containers the service is to have.
+func (s service) replicas() int {
+	for _, number := range []*int{s.Scale, s.Deploy.Replicas} {
+		if number != nil {
+			return *number
+		}
+	}
+	return 1
+}
+
+// mount is one of the project's secrets or configs in a service.
+type mount struct {
+	Source string `json:"source"`
+	Target string `json:"target"`
+}
+
+// target returns where a container has the file; a name alone is in folder.
+func target(m mount, folder string) string {
+	at := cmp.Or(m.Target, m.Source)
+	if !path.IsAbs(at) {
+		at = path.Join(folder, at)
+	}
+	return at
+}
+
+type file struct {
+	File string `json:"file"`
+}
+
+type named struct {
+	Name string `json:"name"`
 }
 
 // project is what the compose files say, with what they were filled with.
 type project struct {
 	Services map[string]service `json:"services"`
-	Secrets  map[string]struct {
-		File string `json:"file"`
-	} `json:"secrets"`
+	Secrets  map[string]file    `json:"secrets"`
+	Configs  map[string]file    `json:"configs"`
+	Volumes  map[string]named   `json:"volumes"`
+	Networks map[string]named   `json:"networks"`
 }
 
-func (c compose) project(ctx context.Context) (project, error) {
-	out, err := c.run(ctx, "compose", "config", "--format", "json")
+// project reads the composition, with the services of these profiles.
+func (c compose) project(ctx context.Context, profiles ...string) (project, error) {
+	args := []string{"compose"}
+	for _, profile := range profiles {
+		args = append(args, "--profile", profile)
+	}
+	out, err := c.run(ctx, append(args, "config", "--format", "json")...)
 	if err != nil {
 		return project{}, err
 	}
@@ -129,10 +186,39 @@ type container struct {
 	State        struct {
 		Status    string // created, running, paused, restarting, removing, exited, dead
 		ExitCode  int
+		OOMKilled bool
 		StartedAt time.Time
-		Health    *struct{ Status string }
+		Health    *health
 	}
-	Config struct{ Labels map[string]string }
+	Image  string
+	Config struct {
+		Labels               map[string]string
+		Env, Cmd, Entrypoint []string
+	}
+	NetworkSettings struct {
+		Ports map[string][]struct{ HostIp, HostPort string } //nolint:revive // the engine's spelling
+	}
+	Mounts []struct {
+		Type, Name, Source, Destination string
+		RW                              bool
+	}
+}
+
+// health is what the healthchecks found.
+type health struct {
+	Status string
+	Log    []struct {
+		ExitCode int
+		Output   string
+	}
+}
+
+// program returns what the container runs.
+func (c container) program() string {
+	if words := slices.Concat(c.Config.Entrypoint, c.Config.Cmd); len(words) > 0 {
+		return words[0]
+	}
+	return ""
 }
 
 func (c container) service() string { return c.Config.Labels["com.docker.compose.service"] }
@@ -144,13 +230,32 @@ func (c container) health() string {
 	return c.State.Health.Status
 }
 
+// complaint returns what the last healthcheck that failed wrote.
+func (c container) complaint() string {
+	if c.State.Health == nil {
+		return ""
+	}
+	for _, check := range slices.Backward(c.State.Health.Log) {
+		if check.ExitCode != 0 {
+			return lastWords(check.Output)
+		}
+	}
+	return ""
+}
+
 // name is the container's, without the slash that the engine puts before it.
 func (c container) name() string { return strings.TrimPrefix(c.Name, "/") }
 
 // containers are those of the project, stopped ones too; those of `docker
 // compose run` are not among them.
 func (c compose) containers(ctx context.Context) ([]container, error) {
-	out, err := c.run(ctx, "compose", "ps", "--all", "--quiet")
+	all, err := c.inspect(ctx, "compose", "ps", "--all", "--quiet")
+	return slices.DeleteFunc(all, func(one container) bool { return one.Config.Labels["com.docker.compose.oneoff"] == "True" }), err
+}
+
+// inspect inspects the containers whose ids a docker command prints.
+func (c compose) inspect(ctx context.Context, list ...string) ([]container, error) {
+	out, err := c.run(ctx, list...)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +270,7 @@ func (c compose) containers(ctx context.Context) ([]container, error) {
 	if err := json.Unmarshal(out, &all); err != nil {
 		return nil, fmt.Errorf("read docker inspect: %w", err)
 	}
-	return slices.DeleteFunc(all, func(one container) bool { return one.Config.Labels["com.docker.compose.oneoff"] == "True" }), nil
+	return all, nil
 }
 
 // workers are the containers of the worker.

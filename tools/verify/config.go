@@ -5,20 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"slices"
 	"strings"
 )
 
 func (d *Deployment) configChecks() []Check {
-	const compose = "compare compose.yaml with the release's: git diff compose.yaml compose.prod.yaml; docker compose config"
+	const compose = "correct compose.yaml or compose.prod.yaml, then: " + redeploy
 	return []Check{
-		{Name: "the compose files are valid", Hint: "docker compose config", Run: d.composeValid},
+		{Name: "the compose files are valid", Hint: "docker compose config shows the fault; " + compose, Run: d.composeValid},
 		{Name: "the worker is defined", Hint: compose, Run: d.inProject(workerDefined)},
-		{Name: "the worker is restarted when it ends", Hint: "receipts-worker wants restart: unless-stopped; " + compose, Run: d.ofWorker(workerRestarts)},
-		{Name: "the worker has a healthcheck", Hint: `receipts-worker wants healthcheck: test: ["CMD", "/receipts-worker", "healthcheck"]; ` + compose, Run: d.ofWorker(workerHasHealthcheck)},
-		{Name: "the worker waits for Redis", Hint: "receipts-worker wants depends_on: redis: condition: service_healthy; " + compose, Run: d.ofWorker(workerDependsOnRedis)},
-		{Name: "the worker is given the API's Redis", Hint: "give both the same server and database in REDIS_URL, and the same QUEUE_PREFIX; " + compose, Run: d.inProject(sameRedisGiven)},
+		{Name: "the worker is restarted when it ends", Hint: "give receipts-worker restart: unless-stopped; " + compose, Run: d.ofWorker(workerRestarts)},
+		{Name: "the worker has a healthcheck", Hint: `give receipts-worker healthcheck: test: ["CMD", "/receipts-worker", "healthcheck"]; ` + compose, Run: d.ofWorker(workerHasHealthcheck)},
+		{Name: "the worker waits for Redis", Hint: "give receipts-worker depends_on: redis: condition: service_healthy; " + compose, Run: d.ofWorker(workerDependsOnRedis)},
+		{Name: "the worker is given the API's Redis", Hint: "give both the same server and database in REDIS_URL, and the same QUEUE_PREFIX, then: " + redeploy, Run: d.inProject(sameRedisGiven)},
 	}
 }
 
@@ -127,22 +126,15 @@ func (s service) variable(name string) string {
 // secret is what a service finds in a variable, or in the file that NAME_FILE
 // names, which is one of the project's secrets.
 func (p project) secret(s service, name string) (string, error) {
-	inside := s.variable(name + "_FILE")
-	if inside == "" {
+	at := s.variable(name + "_FILE")
+	if at == "" {
 		return s.variable(name), nil
 	}
-	for _, mount := range s.Secrets {
-		target := mount.Target
-		if target == "" {
-			target = mount.Source
-		}
-		if !path.IsAbs(target) {
-			target = path.Join("/run/secrets", target)
-		}
-		if target == inside {
-			content, err := os.ReadFile(p.Secrets[mount.Source].File)
+	for _, m := range s.Secrets {
+		if target(m, "/run/secrets") == at {
+			content, err := os.ReadFile(p.Secrets[m.Source].File)
 			return strings.TrimSpace(string(content)), err
 		}
 	}
-	return "", fmt.Errorf("%s_FILE is %s, which is none of its secrets", name, inside)
+	return "", fmt.Errorf("%s_FILE is %s, which is none of its secrets", name, at)
 }

@@ -36,13 +36,13 @@ type drill struct {
 }
 
 func (dr *drill) checks() []Check {
-	const logs = "docker compose logs receipts-api receipts-worker"
+	const logs = "docker compose logs --tail 50 receipts-api receipts-worker"
 	return []Check{
 		{Name: "the deployment is well before", Hint: "mend what fails first: make verify", Limit: time.Minute, Run: dr.step(dr.begin)},
 		{Name: "workers stopped: 503 as agreed, after GUARD_WAIT", Hint: logs, Limit: 3 * time.Minute, Run: dr.step(dr.stop)},
 		{Name: "workers started: 202", Hint: logs, Limit: 2 * time.Minute, Run: dr.step(dr.start)},
 		{Name: "worker killed in mid-job: another finishes it", Hint: logs, Limit: 3 * time.Minute, Run: dr.step(dr.kill)},
-		{Name: "everything is as it was", Hint: "docker compose up -d --wait, and docker compose ps", Limit: 3 * time.Minute, Always: true, Run: dr.restore},
+		{Name: "everything is as it was", Hint: "docker compose up -d --wait; docker compose ps", Limit: 3 * time.Minute, Always: true, Run: dr.restore},
 	}
 }
 
@@ -74,7 +74,7 @@ func (dr *drill) begin(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, check := range []func(map[string][]container) (string, error){running, healthy, steady} {
+	for _, check := range []func(map[string][]container) (string, error){runs(serviceRedis), runs(serviceAPI), runs(serviceWorker), healthy, steady} {
 		if _, err := check(byService); err != nil {
 			return "", fmt.Errorf("refused: %w", err)
 		}

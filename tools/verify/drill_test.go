@@ -96,6 +96,7 @@ func TestDrillFails(t *testing.T) {
 			if r.Outcome != Failed || !strings.Contains(r.Detail, tt.says) || r.Hint == "" {
 				t.Errorf("%+v, want it failed, with a hint, saying %q", r, tt.says)
 			}
+			checkHint(t, r.Hint)
 			if tt.stays {
 				return
 			}

@@ -22,7 +22,10 @@ type engine struct {
 	worker func() *process // starts one
 
 	mu      sync.Mutex
-	project map[string]any // what the compose files say
+	project map[string]any             // what the compose files say
+	deploy  string                     // the folder with the secrets
+	inside  func(args []string) string // what the container verify prints
+	version func(b *box) string        // what its program prints; nil: [version]
 	made    int
 	all     []*box
 	// asked is told of each command before it is done; an error is what docker
@@ -65,25 +68,38 @@ func newEngine(t *testing.T, worker func() *process) *engine {
 		_ = listener.Close()
 		serving.Wait()
 	})
-	secret := filepath.Join(dir, "redis_url_api")
-	if err := os.WriteFile(secret, []byte("redis://api:one@redis:6379/0\n"), 0o600); err != nil {
-		t.Fatal(err)
+	e.deploy = filepath.Join(dir, "deploy")
+	secret := filepath.Join(e.deploy, ".deployed", "files-1", "secrets", "redis_url_api")
+	for _, file := range []string{secret, filepath.Join(e.deploy, "secrets", "redis_url_api")} { // the copy, and what it was made of
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("redis://api:one@redis:6379/0\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	project := map[string]any{
 		"services": map[string]any{
-			serviceRedis: map[string]any{},
+			serviceRedis: map[string]any{
+				"image": "redis:7", "command": []any{"redis-server", "--requirepass", "a$$b"},
+				"volumes": []any{map[string]any{"type": "volume", "source": "redis", "target": "/data"}},
+			},
 			serviceAPI: map[string]any{
-				"environment": map[string]any{"REDIS_URL_FILE": "/run/secrets/redis_url", "GUARD_WAIT": guardWait.String(), "SYNC_QUEUE": ""},
+				"image":       "receipts-api:" + version,
+				"environment": map[string]any{"APP_ENV": "production", "REDIS_URL_FILE": "/run/secrets/redis_url", "GUARD_WAIT": guardWait.String(), "SYNC_QUEUE": ""},
 				"secrets":     []any{map[string]any{"source": "redis_url_api", "target": "redis_url"}},
 			},
 			serviceWorker: map[string]any{
+				"image":       "receipts-worker:" + version,
 				"restart":     "unless-stopped",
-				"environment": map[string]any{"REDIS_URL": "redis://worker:two@redis:6379/0", "QUEUE_PREFIX": nil},
+				"environment": map[string]any{"APP_ENV": "production", "REDIS_URL": "redis://worker:two@redis:6379/0", "QUEUE_PREFIX": nil},
 				"healthcheck": map[string]any{"test": []any{"CMD", "/receipts-worker", "healthcheck"}},
 				"depends_on":  map[string]any{"redis": map[string]any{"condition": "service_healthy"}},
 			},
 		},
-		"secrets": map[string]any{"redis_url_api": map[string]any{"file": secret}},
+		"secrets":  map[string]any{"redis_url_api": map[string]any{"file": secret}},
+		"volumes":  map[string]any{"redis": map[string]any{"name": "receipts_redis"}},
+		"networks": map[string]any{"redis": map[string]any{"name": "receipts_redis"}},
 	}
 	e.change(func(e *engine) {
 		e.project = project
@@ -98,15 +114,47 @@ func (e *engine) add(service string, p *process) *box {
 	e.made++
 	b := &box{process: p}
 	b.ID, b.Name = fmt.Sprintf("%064d", e.made), fmt.Sprintf("/receipts-%s-%d", service, e.made)
-	b.Config.Labels = map[string]string{"com.docker.compose.service": service}
+	deployed, _ := filepath.Abs(Deployed)
+	b.Config.Labels = map[string]string{"com.docker.compose.service": service, "com.docker.compose.project.config_files": deployed}
+	e.create(b)
 	b.run(p)
 	e.all = append(e.all, b)
 	return b
 }
 
+// create gives a container what the composition says.
+func (e *engine) create(b *box) {
+	text, _ := encoded(e.project)
+	var p project
+	if json.Unmarshal([]byte(text), &p) != nil {
+		return
+	}
+	s := p.Services[b.service()]
+	b.Image, b.Config.Entrypoint, b.Config.Cmd = "sha256:"+s.Image, []string{"/" + b.service()}, unescaped(s.Command)
+	b.Config.Env = []string{"PATH=/bin"}
+	for name, value := range s.Environment {
+		if value != nil {
+			b.Config.Env = append(b.Config.Env, name+"="+*value)
+		}
+	}
+	for _, m := range s.Secrets {
+		b.mount("bind", "", p.Secrets[m.Source].File, target(m, "/run/secrets"), false)
+	}
+	for _, v := range s.Volumes {
+		b.mount(v.Type, p.Volumes[v.Source].Name, "/var/lib/docker/volumes/x", v.Target, true)
+	}
+}
+
+func (b *box) mount(kind, name, source, at string, writable bool) {
+	b.Mounts = append(b.Mounts, struct {
+		Type, Name, Source, Destination string
+		RW                              bool
+	}{kind, name, source, at, writable})
+}
+
 func (b *box) run(p *process) {
 	b.process, b.State.Status, b.State.StartedAt = p, "running", time.Now().Add(-time.Hour)
-	b.State.Health = &struct{ Status string }{"healthy"}
+	b.State.Health = &health{Status: "healthy"}
 }
 
 func (b *box) end(signal syscall.Signal) {
@@ -167,6 +215,11 @@ func (e *engine) answer(args []string) reply {
 		return reply{Err: err.Error() + "\n", Code: 1}
 	}
 	e.mu.Lock()
+	if strings.HasPrefix(command, "compose run ") {
+		inside := e.inside
+		e.mu.Unlock()
+		return reply{Out: inside(args)}
+	}
 	defer e.mu.Unlock()
 	out, err := e.do(command, args)
 	if err != nil {
@@ -181,9 +234,13 @@ func (e *engine) do(command string, args []string) (string, error) {
 	switch {
 	case command == "compose version", command == "compose config --quiet":
 		return "", nil
-	case command == "compose config --format json":
+	case command == "compose config --format json", command == "compose --profile * config --format json":
 		return encoded(e.project)
-	case command == "compose ps --all --quiet":
+	case args[0] == "image":
+		of := image{ID: "sha256:" + last}
+		of.Config.Env, of.Config.Entrypoint = []string{"PATH=/bin"}, []string{"/" + strings.Split(last, ":")[0]}
+		return encoded([]image{of})
+	case command == "compose ps --all --quiet", command == "ps --quiet --no-trunc --filter network=receipts_redis":
 		ids := ""
 		for _, b := range e.all {
 			ids += b.ID + "\n"
@@ -191,6 +248,11 @@ func (e *engine) do(command string, args []string) (string, error) {
 		return ids, nil
 	case args[0] == "inspect":
 		return encoded(e.named(args[3:]))
+	case args[0] == "exec":
+		if b := e.named(args[1:2])[0]; e.version != nil {
+			return e.version(b), nil
+		}
+		return version + "\n", nil
 	case args[0] == "logs":
 		return e.named([]string{last})[0].process.logged(), nil
 	case command == "compose stop "+serviceWorker:

@@ -65,6 +65,9 @@ func (d *Deployment) member(r *http.Request) error {
 
 // api calls the API. Where it is called too often, it waits as it is told.
 func (d *Deployment) api(ctx context.Context, who as, method, path, body string) (answer, error) {
+	if d.settings.APIURL == "" {
+		return answer{}, errors.New("the API's container does not run, or publishes no port")
+	}
 	for {
 		a, err := d.send(ctx, who, method, strings.TrimSuffix(d.settings.APIURL, "/")+path, body)
 		after, _ := strconv.Atoi(a.header.Get("Retry-After"))

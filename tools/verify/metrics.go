@@ -39,14 +39,14 @@ const metricHeartbeat = "receipts_worker_heartbeat_timestamp_seconds"
 
 func (d *Deployment) metricsChecks() []Check {
 	const (
-		api     = "correct API_ADMIN_URL; docker compose logs receipts-api"
-		workers = "correct WORKER_ADMIN_URL, whose name must have the address of every worker; docker compose logs receipts-worker"
+		api     = "docker compose logs --tail 50 receipts-api; it is asked at API_ADMIN_URL"
+		workers = "docker compose logs --tail 50 receipts-worker; they are asked at WORKER_ADMIN_URL, whose name must have the address of every worker"
 	)
 	return []Check{
-		{Name: "the API's can be read, and the names are there", Hint: api, Run: d.apiMetricsAreThere},
-		{Name: "the workers' can be read, and the names are there", Hint: workers, Run: d.workerMetricsAreThere},
-		{Name: "the heartbeat is fresh by the API", Hint: "docker compose ps receipts-worker; " + api, Run: d.apiMetricsFresh},
-		{Name: "the heartbeat is fresh by each worker", Hint: workers + "; one that beats no more is stuck: docker compose restart receipts-worker", Run: d.workerMetricsFresh},
+		{Name: "the API's can be read, and the names are there", Needs: []string{ready}, Hint: api, Run: d.apiMetricsAreThere},
+		{Name: "the workers' can be read, and the names are there", Needs: []string{workersLive}, Hint: workers, Run: d.workerMetricsAreThere},
+		{Name: "the heartbeat is fresh by the API", Needs: []string{"the API's can be read, and the names are there", workersLive}, Hint: "docker compose ps receipts-worker; " + api, Run: d.apiMetricsFresh},
+		{Name: "the heartbeat is fresh by each worker", Needs: []string{"the workers' can be read, and the names are there", workersLive, nothingElse}, Hint: workers + "; one that beats no more is stuck: docker compose restart receipts-worker", Run: d.workerMetricsFresh},
 	}
 }
 

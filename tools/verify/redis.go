@@ -8,18 +8,26 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prosaas/receipts/pkg/logging"
 	"github.com/prosaas/receipts/pkg/redisclient"
 )
 
+const pingAnswered = "PING is answered"
+
+// pingWithin is longer than one attempt to connect takes (2 s), and short enough
+// that a Redis that is away is reported soon.
+const pingWithin = 5 * time.Second
+
 func (d *Deployment) redisChecks() []Check {
-	const settings = "deploy/redis/redis.conf has these settings: `docker compose up -d --force-recreate redis`"
+	const settings = "edit deploy/redis/redis.conf, then: " + redeploy
+	answering := []string{pingAnswered}
 	return []Check{
-		{Name: "PING is answered", Hint: "docker compose logs redis, and correct REDIS_URL", Run: d.redisAnswers},
-		{Name: "nothing is evicted", Hint: "redis-cli config set maxmemory-policy noeviction; " + settings, Run: d.inRedis(noEviction)},
-		{Name: "append-only is on and its last write went well", Hint: "redis-cli config set appendonly yes, and look whether its disk is full; " + settings, Run: d.inRedis(appendOnly)},
-		{Name: "memory is below 80 %", Hint: "give Redis more memory (maxmemory, and its container's limit), or remove old data", Run: d.inRedis(memoryLeft)},
+		{Name: pingAnswered, Needs: []string{redisRuns, allHealthy}, Limit: pingWithin, Hint: "docker compose ps redis; docker compose logs --tail 50 redis; where Redis is well, correct deploy/secrets/redis_url_verify, then: " + redeploy, Run: d.redisAnswers},
+		{Name: "nothing is evicted", Needs: answering, Hint: "it wants maxmemory-policy noeviction: " + settings, Run: d.inRedis(noEviction)},
+		{Name: "append-only is on and its last write went well", Needs: answering, Hint: "it wants appendonly yes, and room on its disk (df); " + settings, Run: d.inRedis(appendOnly)},
+		{Name: "memory is below 80 %", Needs: answering, Hint: "raise maxmemory in deploy/redis/redis.conf, and redis's memory limit in compose.prod.yaml to twice that, then: " + redeploy, Run: d.inRedis(memoryLeft)},
 	}
 }
 

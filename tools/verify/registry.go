@@ -12,15 +12,24 @@ import (
 	"github.com/prosaas/receipts/proto"
 )
 
-const hintNoWorker = "docker compose up -d receipts-worker, then docker compose logs receipts-worker"
+const (
+	oneRedis    = "API and verify see the same Redis"
+	workersLive = "a live worker on each queue"
+	sameRedis   = "give receipts-api, receipts-worker and verify the same server and database in deploy/secrets/redis_url_*, and the same QUEUE_PREFIX in .env, then: " + redeploy
+)
+
+const hintNoWorker = "docker compose up -d --no-deps receipts-worker; then docker compose logs --tail 50 receipts-worker"
 
 func (d *Deployment) registryChecks() []Check {
-	const logs = "docker compose ps receipts-worker, and docker compose logs receipts-worker"
+	const logs = "docker compose ps receipts-worker; docker compose logs --tail 50 receipts-worker"
+	working := []string{workersLive}
 	return []Check{
-		{Name: "a live worker on each queue", Hint: "docker compose up -d receipts-worker, and correct its WORKER_QUEUES; then " + logs, Run: d.liveWorkers},
-		{Name: "the newest heartbeat is younger than its time to live", Hint: logs, Run: d.heartbeatFresh},
-		{Name: "API and workers have the same version", Hint: "docker compose up -d --force-recreate receipts-api receipts-worker, both of one build (make images)", Run: d.sameVersion},
-		{Name: "API and workers see the same Redis", Hint: "give receipts-api, receipts-worker and verify the same server and database in REDIS_URL, and the same QUEUE_PREFIX", Run: d.sameRedis},
+		{Name: oneRedis, Needs: []string{pingAnswered, keyTaken}, Hint: sameRedis, Run: d.apiSeesThisRedis},
+		{Name: workersLive, Needs: []string{workerRuns, oneRedis}, Hint: "docker compose up -d --no-deps receipts-worker; or correct WORKER_QUEUES in .env, then: " + redeploy + "; " + logs, Run: d.liveWorkers},
+		{Name: "the newest heartbeat is younger than its time to live", Needs: working, Hint: logs, Run: d.heartbeatFresh},
+		{Name: "API and workers have the same version", Needs: []string{workersLive, oneVersion}, Hint: "build both from one checkout and deploy them: make images && " + redeploy, Run: d.sameVersion},
+		{Name: "API and workers see the same Redis", Needs: working, Hint: sameRedis, Run: d.sameRedis},
+		{Name: "diagnostics find nothing wrong", Needs: working, Hint: "do what the status says; docker compose logs --tail 50 receipts-api", Run: d.diagnosticsAreWell},
 	}
 }
 
@@ -44,10 +53,28 @@ func (d *Deployment) liveWorkers(ctx context.Context) (string, error) {
 			empty = append(empty, "'"+queue+"'")
 		}
 	}
+	if len(empty) == len(proto.Queues()) && d.beatsElsewhere(ctx) {
+		return "", hinted{fmt.Errorf("no live worker in %s, though one beats: it is on another Redis", d.redisName()), sameRedis}
+	}
 	if len(empty) > 0 {
 		return "", fmt.Errorf("nobody listens to %s%s", strings.Join(empty, ", "), departed(roll))
 	}
 	return strings.Join(counts, ", "), nil
+}
+
+// beatsElsewhere reports whether workers show a fresh heartbeat in their
+// metrics: a worker that is not in this registry is then in another.
+func (d *Deployment) beatsElsewhere(ctx context.Context) bool {
+	pages, err := d.workerPages(ctx)
+	if err != nil || len(pages) == 0 {
+		return false
+	}
+	_, err = oldestBeat(pages, maxTTL)
+	return err == nil
+}
+
+func (d *Deployment) redisName() string {
+	return fmt.Sprintf("database %d, prefix %s", d.redis.DB(), d.keys.Prefix())
 }
 
 // departed tells of the last few workers that are there no more.
@@ -166,37 +193,46 @@ func (v view) String() string {
 	return fmt.Sprintf("run %.12s, database %d, prefix %s", v.runID, v.db, v.prefix)
 }
 
-// sameRedis compares what this program, the API and each worker say of the
-// Redis that they talk to. A worker on another one is not in the API's registry
-// at all; that it beats somewhere, its metrics tell.
-func (d *Deployment) sameRedis(ctx context.Context) (string, error) {
+// apiSeesThisRedis compares what this program and the API say of their Redis.
+func (d *Deployment) apiSeesThisRedis(ctx context.Context) (string, error) {
+	api, own, _, err := d.views(ctx)
+	if err != nil {
+		return "", err
+	}
+	if own != api {
+		return "", fmt.Errorf("the API sees %s; verify sees %s", api, own)
+	}
+	return api.String(), nil
+}
+
+// views returns which Redis the API sees and which this program sees, and the
+// live workers that the API knows of.
+func (d *Deployment) views(ctx context.Context) (api, own view, workers []proto.Worker, err error) {
 	facts, err := d.info(ctx)
 	if err != nil {
-		return "", err
+		return view{}, view{}, nil, err
 	}
-	own := view{facts["run_id"], d.redis.DB(), d.keys.Prefix()}
+	own = view{facts["run_id"], d.redis.DB(), d.keys.Prefix()}
 	diagnostics, err := d.diagnostics(ctx)
 	if err != nil {
-		return "", err
+		return view{}, view{}, nil, err
 	}
-	api := view{diagnostics.Redis.RunID, diagnostics.Redis.DB, diagnostics.Redis.Prefix}
+	api = view{diagnostics.Redis.RunID, diagnostics.Redis.DB, diagnostics.Redis.Prefix}
 	if facts.cluster() {
 		// The run of any node. That the API reads this Cluster its workers
 		// prove: each tells the run of the node that keeps it registered.
 		api.runID = own.runID
 	}
-	if own != api {
-		return "", fmt.Errorf("the API sees %s; verify sees %s", api, own)
+	return api, own, live(diagnostics), nil
+}
+
+// sameRedis compares what the API and each of its workers say of their Redis.
+func (d *Deployment) sameRedis(ctx context.Context) (string, error) {
+	api, _, workers, err := d.views(ctx)
+	if err != nil {
+		return "", err
 	}
-	workers := live(diagnostics)
 	if len(workers) == 0 {
-		pages, err := d.workerPages(ctx)
-		if err == nil {
-			_, err = oldestBeat(pages, maxTTL)
-		}
-		if err == nil {
-			return "", fmt.Errorf("no live worker in the API's Redis (%s), though one beats: it is on another", api)
-		}
 		return "", hinted{fmt.Errorf("no live worker in the API's Redis (%s)", api), hintNoWorker}
 	}
 	for _, w := range workers {

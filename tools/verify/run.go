@@ -15,6 +15,8 @@ type Plan struct {
 	Only []string
 	// Wait is how long, from the start, checks that fail are tried again.
 	Wait time.Duration
+	// Failed names checks that failed elsewhere, which those here may need.
+	Failed []string
 }
 
 // ErrNotHere says that a group that was asked for cannot be checked from here.
@@ -38,6 +40,8 @@ type Result struct {
 	Detail  string  `json:"detail"`         // what was seen, or what is wrong, or why it was not checked
 	Hint    string  `json:"hint,omitempty"` // of a failure: what to run to mend it
 	Seconds float64 `json:"seconds"`
+	// Needs names the failed check because of which this one was not checked.
+	Needs string `json:"needs,omitempty"`
 	// TimedOut tells of a failure that time ran out: that of Plan.Wait, or the check's own.
 	TimedOut bool `json:"timed_out,omitempty"`
 }
@@ -51,6 +55,7 @@ type Report struct {
 	NotChecked int      `json:"not_checked"`
 	Seconds    float64  `json:"seconds"`
 	Checks     []Result `json:"checks"`
+	Error      string   `json:"error,omitempty"` // why nothing was checked, or not all
 	Times      []Timing `json:"times,omitempty"` // of the drill
 }
 
@@ -64,11 +69,16 @@ type Timing struct {
 const retryEvery = 500 * time.Millisecond
 
 // Run checks what plan names, and tells each result as it comes. Where ctx ends
-// it goes on only with what cleans up. The only errors are [ErrNotHere], before
-// anything is checked, and ctx's, with a report of what came before.
+// it goes on only with what cleans up. The only errors are [ErrNotHere] and
+// [ErrNothingDeployed], before anything is checked, and ctx's, with a report of what came before.
 func (d *Deployment) Run(ctx context.Context, plan Plan, tell func(Result)) (Report, error) {
 	began := time.Now()
-	groups, err := d.choose(ctx, plan)
+	if d.deployed {
+		if err := d.adopt(ctx); err != nil {
+			return Report{}, err
+		}
+	}
+	checks, err := d.choose(ctx, plan)
 	if err != nil {
 		return Report{}, err
 	}
@@ -77,8 +87,22 @@ func (d *Deployment) Run(ctx context.Context, plan Plan, tell func(Result)) (Rep
 	if plan.Wait > 0 {
 		deadline = began.Add(plan.Wait)
 	}
-	for _, check := range groups {
-		result := attempt(ctx, check, deadline)
+	failed := map[string]string{} // checks that failed, or need one that did: the one that did
+	for _, name := range plan.Failed {
+		failed[name] = name
+	}
+	for _, check := range checks {
+		var result Result
+		if cause := check.blocked(failed); cause != "" {
+			result = check.needs(cause)
+		} else {
+			result = d.result(ctx, check, checks, plan, deadline, failed)
+		}
+		if result.Outcome == Failed {
+			failed[check.Name] = check.Name
+		} else if result.Needs != "" {
+			failed[check.Name] = result.Needs
+		}
 		report.add(result)
 		tell(result)
 		d.drill.refused = report.Failed > 0
@@ -89,6 +113,43 @@ func (d *Deployment) Run(ctx context.Context, plan Plan, tell func(Result)) (Rep
 		return report, fmt.Errorf("interrupted: %w", ctx.Err())
 	}
 	return report, nil
+}
+
+// result runs one check, here or inside.
+func (d *Deployment) result(ctx context.Context, check Check, all []Check, plan Plan, deadline time.Time, failed map[string]string) Result {
+	if !check.inside {
+		result := attempt(ctx, check, deadline)
+		result.Hint = d.compose.hint(result.Hint)
+		return result
+	}
+	if !d.inside.began {
+		var groups []string
+		for _, other := range all {
+			if other.inside && !slices.Contains(groups, other.Group) {
+				groups = append(groups, other.Group)
+			}
+		}
+		d.lookInside(ctx, groups, plan.Wait, failed)
+	}
+	if ctx.Err() != nil {
+		return Result{Group: check.Group, Name: check.Name, Outcome: NotChecked, Detail: errInterrupted.Error()}
+	}
+	return d.fromInside(check)
+}
+
+// needs returns the result of a check that is not checked because another failed.
+func (c Check) needs(failed string) Result {
+	return Result{Group: c.Group, Name: c.Name, Outcome: NotChecked, Detail: "needs " + failed, Needs: failed}
+}
+
+// blocked returns the failed check without which this one means nothing.
+func (c Check) blocked(failed map[string]string) string {
+	for _, need := range c.Needs {
+		if cause := failed[need]; cause != "" {
+			return cause
+		}
+	}
+	return ""
 }
 
 func (r *Report) add(result Result) {

@@ -6,10 +6,12 @@
 // through the queue (and a sync, where a business is named). Group drill stops
 // and kills workers, and puts everything back as it found it, also where it
 // fails or is interrupted; only a drill that is itself killed leaves a worker
-// stopped or one too many, and `docker compose up -d` mends both.
+// stopped or one too many, and `docker compose up -d` of the deployed
+// composition mends both.
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,12 +28,17 @@ import (
 type Check struct {
 	Group string
 	Name  string
-	Hint  string        // what to run to mend it
+	Hint  string // what to run to mend it
+	// Needs names checks without which this one means nothing: where one of them
+	// failed in the same run, this one is not checked.
+	Needs []string
 	Limit time.Duration // how long it may take; 0 is [usualLimit]
 	// Always has it run even where those before were interrupted: it cleans up.
 	Always bool
 	// Run answers what it saw. An error is a failure, unless it is an [uncheckedError].
 	Run func(ctx context.Context) (detail string, err error)
+
+	inside bool // it is checked by the container verify
 }
 
 const usualLimit = 15 * time.Second
@@ -42,18 +49,21 @@ type Group struct {
 	// Here tells why the group cannot be checked from here at all, and Runs
 	// why there is nothing here to check; nil where any place will do.
 	Here, Runs func(context.Context) error
-	Checks     []Check
+	// Inside says that a deployment's networks must be seen for it.
+	Inside bool
+	Checks []Check
 }
 
 // The groups, in the order in which they are checked.
 const (
 	GroupConfig     = "config"
 	GroupContainers = "containers"
+	GroupDrift      = "drift"
 	GroupRedis      = "redis"
-	GroupRegistry   = "registry"
 	GroupAPI        = "api"
-	GroupFlow       = "flow"
+	GroupRegistry   = "registry"
 	GroupMetrics    = "metrics"
+	GroupFlow       = "flow"
 	GroupDrill      = "drill"
 )
 
@@ -75,6 +85,10 @@ func (h hinted) Unwrap() error { return h.error }
 type Options struct {
 	Business string // whose sync group flow asks for; empty: nobody's
 	Docker   string // the docker program; empty: the one on PATH
+	// Deployed takes the settings from what is deployed here, and has groups that
+	// see it from inside checked by its container verify.
+	Deployed bool
+	Files    string // the composition, as in COMPOSE_FILE; empty: [Deployed]
 }
 
 // Deployment is what is looked at.
@@ -87,6 +101,8 @@ type Deployment struct {
 	compose  compose
 	business string
 	drill    *drill
+	deployed bool
+	inside   inside
 }
 
 // Open prepares to look at a deployment, and connects to its Redis in the
@@ -101,13 +117,10 @@ func Open(settings config.Verify, opts Options) (*Deployment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opts.Docker == "" {
-		opts.Docker = "docker"
-	}
 	d := &Deployment{
 		settings: settings, keys: keys, redis: redis, trouble: trouble,
 		http:    &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		compose: compose{docker: opts.Docker}, business: opts.Business,
+		compose: compose{docker: cmp.Or(opts.Docker, "docker"), files: cmp.Or(opts.Files, Deployed)}, business: opts.Business, deployed: opts.Deployed,
 	}
 	d.drill = &drill{Deployment: d, hold: drillHold}
 	return d, nil
@@ -124,16 +137,17 @@ func (d *Deployment) Groups() []Group {
 	groups := []Group{
 		{Name: GroupConfig, Here: d.compose.here, Runs: d.compose.runs, Checks: d.configChecks()},
 		{Name: GroupContainers, Here: d.compose.here, Runs: d.compose.runs, Checks: d.containerChecks()},
-		{Name: GroupRedis, Checks: d.redisChecks()},
-		{Name: GroupRegistry, Checks: d.registryChecks()},
-		{Name: GroupAPI, Checks: d.apiChecks()},
+		{Name: GroupDrift, Here: d.compose.here, Runs: d.compose.runs, Checks: d.driftChecks()},
+		{Name: GroupRedis, Inside: true, Checks: d.redisChecks()},
+		{Name: GroupAPI, Inside: true, Checks: d.apiChecks()},
+		{Name: GroupRegistry, Inside: true, Checks: d.registryChecks()},
+		{Name: GroupMetrics, Inside: true, Checks: d.metricsChecks()},
 		{Name: GroupFlow, Checks: d.flowChecks()},
-		{Name: GroupMetrics, Checks: d.metricsChecks()},
 		{Name: GroupDrill, Here: d.compose.here, Runs: d.compose.runs, Checks: d.drill.checks()},
 	}
 	for _, group := range groups {
 		for i := range group.Checks {
-			group.Checks[i].Group = group.Name
+			group.Checks[i].Group, group.Checks[i].inside = group.Name, group.Inside && d.deployed
 		}
 	}
 	return groups

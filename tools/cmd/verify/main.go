@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -39,8 +40,10 @@ Exits with 0: nothing failed; 1: a check failed; 2: a flag or a setting is wrong
 type flags struct {
 	Output   string        `short:"o" default:"text" enum:"text,json" placeholder:"text|json" help:"How the result is shown (${default})."`
 	Wait     time.Duration `placeholder:"60s" help:"How long checks that fail are tried again."`
-	Only     []string      `enum:"config,containers,redis,registry,api,flow,metrics,drill" placeholder:"GROUP" help:"Only these groups: ${enum}."`
+	Only     []string      `enum:"config,containers,drift,redis,api,registry,metrics,flow,drill" placeholder:"GROUP" help:"Only these groups: ${enum}."`
 	Business string        `placeholder:"ID" help:"Ask for a real sync of this business too (group flow)."`
+	Deployed bool          `help:"What is deployed here: with its own settings, and redis, api, registry and metrics from inside, by its container verify."`
+	Failed   []string      `hidden:"" sep:"none" help:"A check that failed on the host."`
 	Drill    bool          `help:"Stop and kill workers, and put everything back. Without --only: config, containers, api and flow first, which must be well."`
 }
 
@@ -56,17 +59,53 @@ func run(ctx context.Context, args, environ []string, out, errs io.Writer) int {
 	if done {
 		return exitWell
 	}
+	show := reporter{out: out, errs: errs, json: f.Output == "json" || wantsJSON(args)}
 	settings, faults := config.LoadVerify(environ)
 	if err = errors.Join(err, faults); err != nil {
-		_, _ = fmt.Fprintln(errs, "verify:", err)
-		return exitUsage
+		return show.refusal(verify.Report{}, err, exitUsage)
 	}
-	report, err := look(ctx, f, settings, out)
+	report, err := look(ctx, f, settings, composition(environ), out)
 	if err != nil {
-		_, _ = fmt.Fprintln(errs, "verify:", err)
-		return exitNotRun
+		return show.refusal(report, err, exitNotRun)
+	}
+	if show.json {
+		show.document(report)
 	}
 	return exitCode(report)
+}
+
+// wantsJSON reports whether JSON is asked for, also by arguments that are wrong.
+func wantsJSON(args []string) bool {
+	line := " " + strings.Join(args, " ") + " "
+	return strings.Contains(line, " -o json ") || strings.Contains(line, " -ojson ") || strings.Contains(line, " -o=json ") ||
+		strings.Contains(line, " --output json ") || strings.Contains(line, " --output=json ")
+}
+
+// reporter shows how a run ended. As JSON that is one document, whatever happens.
+type reporter struct {
+	out, errs io.Writer
+	json      bool
+}
+
+// refusal shows why nothing was checked, or not all, and returns the exit code.
+func (r reporter) refusal(report verify.Report, err error, code int) int {
+	_, _ = fmt.Fprintln(r.errs, "verify:", err)
+	if r.json {
+		report.OK, report.Error = false, err.Error()
+		if report.Checks == nil {
+			report.Checks = []verify.Result{}
+		}
+		r.document(report)
+	}
+	return code
+}
+
+func (r reporter) document(report verify.Report) {
+	encoder := json.NewEncoder(r.out)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(report); err != nil {
+		_, _ = fmt.Fprintln(r.errs, "verify:", err)
+	}
 }
 
 func exitCode(report verify.Report) int {
@@ -107,26 +146,31 @@ func parse(args []string, out io.Writer) (f flags, done bool, err error) {
 	return f, false, nil
 }
 
+// composition returns the files that docker compose is to read: those of
+// COMPOSE_FILE, or else what is deployed.
+func composition(environ []string) string {
+	for _, entry := range environ {
+		if files, ok := strings.CutPrefix(entry, "COMPOSE_FILE="); ok && files != "" {
+			return files
+		}
+	}
+	return verify.Deployed
+}
+
 // look runs the checks and shows the results.
-func look(ctx context.Context, f flags, settings config.Verify, out io.Writer) (verify.Report, error) {
-	d, err := verify.Open(settings, verify.Options{Business: f.Business})
+func look(ctx context.Context, f flags, settings config.Verify, files string, out io.Writer) (verify.Report, error) {
+	d, err := verify.Open(settings, verify.Options{Business: f.Business, Files: files, Deployed: f.Deployed})
 	if err != nil {
 		return verify.Report{}, err
 	}
 	defer d.Close()
-	plan := verify.Plan{Only: f.Only, Wait: f.Wait}
+	plan := verify.Plan{Only: f.Only, Wait: f.Wait, Failed: f.Failed}
 	if f.Output == "json" {
-		report, err := d.Run(ctx, plan, func(verify.Result) {})
-		if errors.Is(err, verify.ErrNotHere) {
-			return report, err
-		}
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return report, errors.Join(err, encoder.Encode(report))
+		return d.Run(ctx, plan, func(verify.Result) {})
 	}
 	text := &text{out: out, colors: settings.NoColor == "" && isTerminal(out)}
 	report, err := d.Run(ctx, plan, text.result)
-	if errors.Is(err, verify.ErrNotHere) {
+	if err != nil && len(report.Checks) == 0 {
 		return report, err
 	}
 	text.summary(report)

@@ -84,7 +84,7 @@ func TestText(t *testing.T) {
   ✔ PING is answered TIME  
   ✘ nothing is evicted TIME
       maxmemory-policy is "allkeys-lru": a full Redis throws queued jobs away
-      → redis-cli config set maxmemory-policy noeviction; deploy/redis/redis.conf has these settings: ` + "`docker compose up -d --force-recreate redis`" + `
+      → it wants maxmemory-policy noeviction: edit deploy/redis/redis.conf, then: make prod-up
   ✔ append-only is on and its last write went well TIME  
   ✔ memory is below 80 % TIME  0 % of 256 MiB (maxmemory)
 
@@ -173,6 +173,37 @@ func TestDrillChoosesItsGroups(t *testing.T) {
 		f, done, err := parse(tt.args, io.Discard)
 		if diff := cmp.Diff(tt.want, f.Only); err != nil || done || diff != "" {
 			t.Errorf("%s: %v, done %v (-want +got):\n%s", name, err, done, diff)
+		}
+	}
+}
+
+// TestJSONIsOneDocument holds that scripts read one document, whatever went wrong.
+func TestJSONIsOneDocument(t *testing.T) {
+	t.Setenv("PATH", t.TempDir()) // without docker
+	for name, tt := range map[string]struct {
+		args, environ []string
+		code          int
+		says          string
+	}{
+		"a flag is wrong":       {[]string{"-o", "json", "--loud"}, nil, exitUsage, "unknown flag"},
+		"a flag before":         {[]string{"--loud", "--output=json"}, nil, exitUsage, "unknown flag"},
+		"a setting is wrong":    {[]string{"-o", "json"}, []string{"API_URL=receipts"}, exitUsage, "API_URL"},
+		"no docker":             {[]string{"-o", "json", "--deployed"}, away(), exitNotRun, "no docker here"},
+		"no docker for a group": {[]string{"-o", "json", "--only", "config"}, away(), exitNotRun, "no docker here"},
+		"a check fails":         {[]string{"-o", "json", "--only", "api"}, away(), exitFailed, ""},
+	} {
+		var out bytes.Buffer
+		code := run(t.Context(), tt.args, tt.environ, &out, io.Discard)
+		decoder := json.NewDecoder(&out)
+		var report verify.Report
+		if err := decoder.Decode(&report); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if rest, err := io.ReadAll(io.MultiReader(decoder.Buffered(), &out)); err != nil || strings.TrimSpace(string(rest)) != "" {
+			t.Errorf("%s: more than one document: %q", name, rest)
+		}
+		if code != tt.code || report.OK || !strings.Contains(report.Error, tt.says) {
+			t.Errorf("%s: exits with %d and says %q; want %d and %q", name, code, report.Error, tt.code, tt.says)
 		}
 	}
 }

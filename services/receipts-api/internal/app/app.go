@@ -57,6 +57,11 @@ func Run(ctx context.Context, cfg config.API, log *slog.Logger, version string) 
 	}
 }
 
+// quietTime is how long before its end a drain lets nobody connect. The kernel
+// resets connections that are established but not accepted when the listener
+// closes; by then there are none, unless the machine is this slow.
+const quietTime = 500 * time.Millisecond
+
 // drain serves for SHUTDOWN_DELAY while not ready, so that proxies stop sending
 // requests before the listener closes. A second signal ends it early. It returns
 // the error of a listener that failed meanwhile.
@@ -68,13 +73,21 @@ func (a *App) drain() error {
 	defer stop()
 	a.api.Drain()
 	a.log.InfoContext(hurry, "receipts-api drains: not ready, still serving", logging.KeyDuration, a.cfg.ShutdownDelay.String())
-	select {
-	case <-time.After(a.cfg.ShutdownDelay):
-	case <-hurry.Done():
-	case err := <-a.failed:
-		return err
+	quiet, over := time.After(a.cfg.ShutdownDelay-quietTime), time.After(a.cfg.ShutdownDelay)
+	for {
+		select {
+		case <-quiet:
+			if err := quieten(a.public); err != nil {
+				a.log.WarnContext(hurry, "the last connections may be reset", logging.KeyError, err)
+			}
+		case <-over:
+			return nil
+		case <-hurry.Done():
+			return nil
+		case err := <-a.failed:
+			return err
+		}
 	}
-	return nil
 }
 
 // App is the service.
@@ -183,7 +196,7 @@ func (a *App) Start(ctx context.Context) error {
 
 // serve listens on addr and serves there until the stack stops it.
 func (a *App) serve(ctx context.Context, name, addr string, handler http.Handler) (net.Listener, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	listener, err := listenTCP(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %w", name, err)
 	}
@@ -214,6 +227,14 @@ func (a *App) serve(ctx context.Context, name, addr string, handler http.Handler
 		return err
 	})
 	return listener, nil
+}
+
+// listenTCP returns a listener that can be quietened: Linux attaches no filter to
+// one of MPTCP, which is Go's default.
+func listenTCP(ctx context.Context, addr string) (net.Listener, error) {
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false)
+	return plain.Listen(ctx, "tcp", addr)
 }
 
 // greet logs, once a Redis is there, which one it is, so that an operator can
