@@ -108,9 +108,10 @@ type SessionAnswer struct {
 
 // Diagnostics is the answer of GET /api/receipts/queue/diagnostics.
 type Diagnostics struct {
-	Redis          RedisDiagnostics            `json:"redis"`
-	WorkersCount   int                         `json:"workers_count"` // live ones
-	Workers        []Worker                    `json:"workers"`       // and those that left or died in the last ten minutes
+	Redis          RedisDiagnostics            `json:"redis"`           // the queue's
+	Store          *RedisDiagnostics           `json:"store,omitempty"` // where it is another Redis
+	WorkersCount   int                         `json:"workers_count"`   // live ones
+	Workers        []Worker                    `json:"workers"`         // and those that left or died in the last ten minutes
 	Queues         map[string]QueueDiagnostics `json:"queues"`
 	CriticalChecks CriticalChecks              `json:"critical_checks"`
 	Invariants     *Invariants                 `json:"invariants,omitempty"` // where they were asked for
@@ -132,6 +133,8 @@ type RedisDiagnostics struct {
 	RunID       string `json:"run_id"`
 	DB          int    `json:"db"`
 	Prefix      string `json:"prefix"`
+	MemoryUsed  int64  `json:"memory_used_bytes"`
+	MemoryMax   int64  `json:"memory_max_bytes"` // 0: no limit
 }
 
 // QueueDiagnostics tells how one queue stands.

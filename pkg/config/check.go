@@ -23,10 +23,7 @@ func (l *loader) check(well bool, variable string) {
 }
 
 func (l *loader) checkRedis(c Redis) {
-	// Not url.Parse: it takes the commas of a Cluster's hosts for a bad port.
-	scheme, rest, _ := strings.Cut(c.RedisURL.Reveal(), "://")
-	host, _, _ := strings.Cut(rest[strings.LastIndex(rest, "@")+1:], "/")
-	l.check((scheme == "redis" || scheme == "rediss") && host != "", "REDIS_URL")
+	l.check(isRedisURL(c.RedisURL.Reveal()), "REDIS_URL")
 }
 
 func (l *loader) checkListen(c Listen) {
@@ -46,6 +43,7 @@ func (l *loader) checkJWT(c JWT) {
 
 func (l *loader) checkCommon(c Common) {
 	l.checkRedis(c.Redis)
+	l.check(c.StoreRedisURL == "" || isRedisURL(c.StoreRedisURL.Reveal()), "STORE_REDIS_URL")
 	l.check(c.AppEnv == Development || c.AppEnv == Production, "APP_ENV")
 	_, err := proto.NewKeys(c.QueuePrefix)
 	l.check(err == nil, "QUEUE_PREFIX")
@@ -119,7 +117,7 @@ func (l *loader) checkNoExamples() {
 		}
 		variable := setting.Tag.Get("env")
 		value := strings.ToLower(l.vars[variable])
-		if variable == "REDIS_URL" { // its host may well be redis.example.com
+		if variable == "REDIS_URL" || variable == "STORE_REDIS_URL" { // its host may well be redis.example.com
 			value = value[:strings.LastIndex(value, "@")+1]
 		}
 		if slices.ContainsFunc(words, func(word string) bool { return strings.Contains(value, word) }) {
@@ -137,6 +135,13 @@ func isAddr(s string) bool {
 	}
 	_, err = strconv.ParseUint(port, 10, 16)
 	return err == nil
+}
+
+// isRedisURL does not use url.Parse, which takes the commas of a Cluster's hosts for a bad port.
+func isRedisURL(s string) bool {
+	scheme, rest, _ := strings.Cut(s, "://")
+	host, _, _ := strings.Cut(rest[strings.LastIndex(rest, "@")+1:], "/")
+	return (scheme == "redis" || scheme == "rediss") && host != ""
 }
 
 func isURL(s string) bool {

@@ -6,6 +6,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ func LoadAPI(environ []string) (API, error) {
 	cfg, l := read[API](environ)
 	l.checkCommon(cfg.Common)
 	l.checkAPI(cfg)
+	cfg.StoreRedisURL = cmp.Or(cfg.StoreRedisURL, cfg.RedisURL)
 	return cfg, errors.Join(l.faults...)
 }
 
@@ -31,6 +33,7 @@ func LoadWorker(environ []string) (Worker, error) {
 	cfg, l := read[Worker](environ)
 	l.checkCommon(cfg.Common)
 	l.checkWorker(cfg)
+	cfg.StoreRedisURL = cmp.Or(cfg.StoreRedisURL, cfg.RedisURL)
 	return cfg, errors.Join(l.faults...)
 }
 

@@ -48,6 +48,7 @@ func TestDefaults(t *testing.T) {
 	common := config.Common{
 		AppEnv:          config.Development,
 		Redis:           config.Redis{RedisURL: "redis://127.0.0.1:6379/0"},
+		Store:           config.Store{StoreRedisURL: "redis://127.0.0.1:6379/0"},
 		QueuePrefix:     "{receipts}",
 		LogLevel:        slog.LevelInfo,
 		GmailEndpoint:   "https://gmail.googleapis.com/",
@@ -124,6 +125,13 @@ func TestValuesAreRead(t *testing.T) {
 	if diff := cmp.Diff(want, api, ignored, cmpopts.EquateComparable(netip.Prefix{}), cmp.Transformer("Reveal", config.Secret.Reveal)); diff != "" {
 		t.Errorf("LoadAPI (-want +got):\n%s", diff)
 	}
+	if api.StoreRedisURL != api.RedisURL {
+		t.Errorf("the store is at %s, want it where Redis is", api.StoreRedisURL.Reveal())
+	}
+	worker, err := config.LoadWorker([]string{"STORE_REDIS_URL=redis://store:6379/1"})
+	if err != nil || worker.StoreRedisURL != "redis://store:6379/1" || worker.RedisURL != "redis://127.0.0.1:6379/0" {
+		t.Errorf("a store of its own is at %s, Redis at %s: %v", worker.StoreRedisURL.Reveal(), worker.RedisURL.Reveal(), err)
+	}
 	if api.LogLevel != slog.LevelDebug || api.TokenKeys != goodKeys || api.RedisURL != "rediss://app:pw@a:6379,b:6379/2" {
 		t.Errorf("level %v, %d bytes of token keys, Redis %s", api.LogLevel, len(api.TokenKeys), api.RedisURL.Reveal())
 	}
@@ -147,6 +155,8 @@ func TestFaults(t *testing.T) {
 	}{
 		{"environment by another name", loadAPI, map[string]string{"APP_ENV": "prod"}, []string{"APP_ENV"}},
 		{"redis of another scheme", loadWorker, map[string]string{"REDIS_URL": "http://127.0.0.1"}, []string{"REDIS_URL"}},
+		{"store of another scheme", loadWorker, map[string]string{"STORE_REDIS_URL": "http://127.0.0.1"}, []string{"STORE_REDIS_URL"}},
+		{"example password of the store in production", loadAPI, production("STORE_REDIS_URL", "redis://app:changeme@store:6379/0"), []string{"STORE_REDIS_URL"}},
 		{"redis without host", loadWorker, map[string]string{"REDIS_URL": "redis://app:x7Tq9@/0"}, []string{"REDIS_URL"}},
 		{"prefix without tag", loadWorker, map[string]string{"QUEUE_PREFIX": "receipts"}, []string{"QUEUE_PREFIX"}},
 		{"unknown level", loadWorker, map[string]string{"LOG_LEVEL": "loud"}, []string{"LOG_LEVEL"}},
@@ -225,7 +235,7 @@ func TestFaults(t *testing.T) {
 			if diff := cmp.Diff(tt.faults, faulty); diff != "" {
 				t.Errorf("faulty variables (-want +got):\n%s\n%v", diff, err)
 			}
-			for _, secret := range []string{"JWT_SECRET", "DIAGNOSTIC_KEYS", "REDIS_URL", "TOKEN_KEYS"} {
+			for _, secret := range []string{"JWT_SECRET", "DIAGNOSTIC_KEYS", "REDIS_URL", "STORE_REDIS_URL", "TOKEN_KEYS"} {
 				if value := tt.set[secret]; value != "" && strings.Contains(err.Error(), value) {
 					t.Errorf("the fault shows %s: %v", secret, err)
 				}

@@ -22,6 +22,12 @@ type Redis struct {
 	RedisURL Secret `env:"REDIS_URL" envDefault:"redis://127.0.0.1:6379/0" doc:"where Redis is" want:"redis://[user:password@]host:port/db, rediss:// for TLS; several hosts with commas are a Cluster, ?master_set= is Sentinel"`
 }
 
+// Store is where the keys of businesses are. A Redis of their own cannot stop the
+// queue when it is full.
+type Store struct {
+	StoreRedisURL Secret `env:"STORE_REDIS_URL" doc:"where the Redis is that keeps connections and receipts; by default that of REDIS_URL, which also has the queue" want:"what REDIS_URL takes, or nothing for one Redis"`
+}
+
 // Listen is where the API listens: all that its healthcheck needs.
 type Listen struct {
 	APIAddr string `env:"API_ADDR" envDefault:":8080" doc:"where the API listens" want:"host:port, or :port"`
@@ -39,6 +45,7 @@ type JWT struct {
 type Common struct {
 	AppEnv string `env:"APP_ENV" envDefault:"development" doc:"production refuses example secrets" want:"development or production"`
 	Redis
+	Store
 	QueuePrefix        string         `env:"QUEUE_PREFIX" envDefault:"{receipts}" doc:"what every key in Redis begins with" want:"letters, digits and one {tag}, as in {receipts}"`
 	LogLevel           slog.Level     `env:"LOG_LEVEL" envDefault:"info" doc:"the least level that is logged" want:"debug, info, warn or error"`
 	LogFormat          string         `env:"LOG_FORMAT" doc:"how log lines look" want:"text or json, or nothing: text on a terminal, else json"`

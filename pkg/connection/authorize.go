@@ -60,7 +60,7 @@ func (k *Keeper) Start(ctx context.Context, r Request) (authURL string, err erro
 	if err != nil {
 		return "", fmt.Errorf("connect business %s: %w", r.Business, err)
 	}
-	_, err = k.redis.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
+	_, err = k.store.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Set().Key(k.keys.OAuthState(state)).Value(string(data)).Ex(PendingTTL).Build()
 	})
 	if err != nil {
@@ -96,7 +96,7 @@ func (k *Keeper) take(ctx context.Context, state, binding string) (pending, erro
 	if !statePattern.MatchString(state) {
 		return pending{}, ErrState
 	}
-	message, err := k.redis.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
+	message, err := k.store.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Getdel().Key(k.keys.OAuthState(state)).Build()
 	})
 	if redisclient.IsNil(err) {
@@ -151,7 +151,7 @@ func (k *Keeper) connect(ctx context.Context, p pending, code string) error {
 	if p.NewMailbox {
 		confirmed = "1"
 	}
-	reply, err := k.redis.Run(ctx, connectScript, keys, address, refresh, access, strconv.FormatInt(lifetime(token).Milliseconds(), 10), confirmed)
+	reply, err := k.store.Run(ctx, connectScript, keys, address, refresh, access, strconv.FormatInt(lifetime(token).Milliseconds(), 10), confirmed)
 	if err != nil {
 		return fmt.Errorf("write the connection: %w", err)
 	}
@@ -165,7 +165,7 @@ func (k *Keeper) connect(ctx context.Context, p pending, code string) error {
 // flight chose to read, if there is one, since it would go on with it.
 func (k *Keeper) keysOfMailbox(ctx context.Context, business string) ([]string, error) {
 	keys := []string{k.keys.Connection(business), k.keys.Sync(business), k.keys.Owed(business), k.keys.Outcomes(business), k.keys.Marks(business)}
-	message, err := k.redis.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
+	message, err := k.queue.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Get().Key(k.keys.Inflight(business)).Build()
 	})
 	if redisclient.IsNil(err) {

@@ -5,8 +5,8 @@
 // Tokens lie in Redis sealed ([Sealer]), never in the clear, and no error or
 // log shows one. Each change of a connection is one script that compares what
 // it was decided on, so that a crash leaves the connection as it was or as it
-// is to be. The index of connected businesses lies in another slot and is
-// written after it: what a crash leaves undone there, [Keeper.Repair] mends.
+// is to be. The index of connected businesses lies in another slot, or in another
+// Redis (the queue's), and is written after it: what a crash leaves undone there, [Keeper.Repair] mends.
 package connection
 
 import (
@@ -55,7 +55,8 @@ type Options struct {
 
 // Keeper keeps the connections of all businesses.
 type Keeper struct {
-	redis  *redisclient.Client
+	store  *redisclient.Client // holds connections and settings
+	queue  *redisclient.Client // holds the index of connected businesses; the same client where there is one Redis
 	keys   proto.Keys
 	oauth  OAuth
 	sealer *Sealer
@@ -63,12 +64,13 @@ type Keeper struct {
 	log    *slog.Logger
 }
 
-// New makes a keeper. It calls nobody.
-func New(client *redisclient.Client, keys proto.Keys, oauth OAuth, sealer *Sealer, opts Options) *Keeper {
+// New makes a keeper. It calls nobody. store holds each business's keys, queue
+// those of the queue plane; where one Redis holds both, they are the same client.
+func New(store, queue *redisclient.Client, keys proto.Keys, oauth OAuth, sealer *Sealer, opts Options) *Keeper {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Keeper{redis: client, keys: keys, oauth: oauth, sealer: sealer, google: googleClient(), log: opts.Logger}
+	return &Keeper{store: store, queue: queue, keys: keys, oauth: oauth, sealer: sealer, google: googleClient(), log: opts.Logger}
 }
 
 // Reason is why a connection must be made again: a stable code.
@@ -115,16 +117,15 @@ func (k *Keeper) Status(ctx context.Context, business string) (proto.ConnectionA
 // Google answers. Receipts stay, and so does the address, which tells whether
 // the next mailbox is another one. Where nothing is connected it does nothing.
 func (k *Keeper) Disconnect(ctx context.Context, business string) error {
-	reply, err := k.redis.Run(ctx, disconnectScript, []string{k.keys.Connection(business)})
+	reply, err := k.store.Run(ctx, disconnectScript, []string{k.keys.Connection(business)})
 	if err != nil {
 		return fmt.Errorf("disconnect business %s: %w", business, err)
 	}
-	if err := k.unlist(ctx, business); err != nil {
-		return err
-	}
+	// The token is revoked even if this fails: a repeat no longer finds it.
+	unlisted := k.unlist(ctx, business)
 	sealed, err := reply.ToString()
 	if err != nil || sealed == "" {
-		return nil //nolint:nilerr // no token was held: nothing is left to revoke
+		return unlisted
 	}
 	refresh, err := k.sealer.open(business, useRefresh, sealed)
 	if err == nil {
@@ -134,7 +135,7 @@ func (k *Keeper) Disconnect(ctx context.Context, business string) error {
 	if err != nil {
 		k.log.WarnContext(ctx, "gmail token not revoked at google, it is erased here", logging.KeyBusinessID, business, logging.KeyError, err)
 	}
-	return nil
+	return unlisted
 }
 
 // Repair mends the business's entry in the index of connected businesses from
@@ -158,14 +159,14 @@ const (
 
 // list puts the business into the index, due now.
 func (k *Keeper) list(ctx context.Context, business, there string) error {
-	if _, err := k.redis.Run(ctx, listScript, []string{k.keys.Businesses()}, business, there); err != nil {
+	if _, err := k.queue.Run(ctx, listScript, []string{k.keys.Businesses()}, business, there); err != nil {
 		return fmt.Errorf("list business %s as connected: %w", business, err)
 	}
 	return nil
 }
 
 func (k *Keeper) unlist(ctx context.Context, business string) error {
-	_, err := k.redis.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
+	_, err := k.queue.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Zrem().Key(k.keys.Businesses()).Member(business).Build()
 	})
 	if err != nil {

@@ -64,7 +64,7 @@ func (w *world) with(oauth connection.OAuth, tokenKeys string, opts connection.O
 		w.t.Fatal(err)
 	}
 	opts.Logger = slog.New(slog.NewTextHandler(&w.log, nil))
-	return connection.New(w.redis, w.keys, oauth, sealer, opts)
+	return connection.New(w.redis, w.redis, w.keys, oauth, sealer, opts)
 }
 
 // connect goes the whole way, with the mailbox that Google has now.
@@ -345,7 +345,7 @@ func TestRedisAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keeper := connection.New(client, proto.MustKeys(proto.DefaultPrefix), connection.OAuth{ClientID: "c", ClientSecret: "s", RedirectURL: "http://127.0.0.1/"}, sealer, connection.Options{})
+	keeper := connection.New(client, client, proto.MustKeys(proto.DefaultPrefix), connection.OAuth{ClientID: "c", ClientSecret: "s", RedirectURL: "http://127.0.0.1/"}, sealer, connection.Options{})
 	state := strings.Repeat("s", 43)
 	calls := map[string]func(context.Context) error{
 		"status": func(ctx context.Context) error { _, err := keeper.Status(ctx, business); return err },

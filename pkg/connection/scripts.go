@@ -48,7 +48,7 @@ return answer
 `)
 
 func (k *Keeper) load(ctx context.Context, business string) (record, error) {
-	reply, err := k.redis.Run(ctx, loadScript, []string{k.keys.Connection(business), k.keys.Settings(business)})
+	reply, err := k.store.Run(ctx, loadScript, []string{k.keys.Connection(business), k.keys.Settings(business)})
 	if err != nil {
 		return record{}, fmt.Errorf("read the connection of business %s: %w", business, err)
 	}

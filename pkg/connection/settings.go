@@ -64,7 +64,7 @@ func (k *Keeper) Choose(ctx context.Context, business string, s Settings) error 
 	if s.Language != "" {
 		fields = append(fields, "language", s.Language)
 	}
-	if _, err := k.redis.Run(ctx, chooseScript, []string{k.keys.Settings(business)}, fields...); err != nil {
+	if _, err := k.store.Run(ctx, chooseScript, []string{k.keys.Settings(business)}, fields...); err != nil {
 		return fmt.Errorf("choose settings of business %s: %w", business, err)
 	}
 	return nil

@@ -48,7 +48,7 @@ func (k *Keeper) Tokens(ctx context.Context, business string) (*Tokens, error) {
 // token and calls nobody but Redis.
 func (k *Keeper) TryOpening(ctx context.Context, most int) (proto.OpenedConnections, error) {
 	var opened proto.OpenedConnections
-	reply, err := k.redis.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
+	reply, err := k.queue.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Zrandmember().Key(k.keys.Businesses()).Count(int64(most)).Build()
 	})
 	if err != nil {
@@ -179,7 +179,7 @@ func (t *Tokens) cached(r record, rejected string) (token string, fresh bool) {
 // holder died ends by itself.
 func (t *Tokens) lock(ctx context.Context) (owner string, err error) {
 	owner = random()
-	_, err = t.keeper.redis.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
+	_, err = t.keeper.store.Do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Set().Key(t.keeper.keys.TokenLock(t.business)).Value(owner).Nx().Px(lockTTL).Build()
 	})
 	if redisclient.IsNil(err) {
@@ -275,7 +275,7 @@ func (t *Tokens) epoch() string { return strconv.FormatInt(t.Epoch, 10) }
 
 func (t *Tokens) run(ctx context.Context, script *redisclient.Script, args ...string) (string, error) {
 	keys := []string{t.keeper.keys.Connection(t.business), t.keeper.keys.TokenLock(t.business)}
-	reply, err := t.keeper.redis.Run(ctx, script, keys, args...)
+	reply, err := t.keeper.store.Run(ctx, script, keys, args...)
 	if err != nil {
 		return "", fmt.Errorf("write the connection of business %s: %w", t.business, err)
 	}
@@ -285,7 +285,7 @@ func (t *Tokens) run(ctx context.Context, script *redisclient.Script, args ...st
 // unlock gives the lock back; one that was lost is another's. Where Redis does
 // not answer it runs out by itself.
 func (t *Tokens) unlock(ctx context.Context, owner string) {
-	if _, err := t.keeper.redis.Run(ctx, unlockScript, []string{t.keeper.keys.TokenLock(t.business)}, owner); err != nil {
+	if _, err := t.keeper.store.Run(ctx, unlockScript, []string{t.keeper.keys.TokenLock(t.business)}, owner); err != nil {
 		t.keeper.log.WarnContext(ctx, "token lock not given back, it runs out", logging.KeyBusinessID, t.business, logging.KeyError, err)
 	}
 }

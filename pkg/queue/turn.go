@@ -183,6 +183,7 @@ func (s *session) decide(ctx context.Context, t *turn, result slog.LogValuer, er
 		// Redis's trouble is never a job's attempt. It waits a little: the queue
 		// may be well while the business's slot is not.
 		v.Outcome, v.After, v.reason = Defer, 2*time.Second+rand.N(8*time.Second), "lost" //nolint:gosec // spreads load, keeps no secret
+		v.Error = storeTrouble(err)
 	case errors.As(err, &retried):
 		v.Outcome, v.Error = Retry, &retried.Public
 	default:
@@ -196,6 +197,19 @@ func (s *session) decide(ctx context.Context, t *turn, result slog.LogValuer, er
 		v.Final = &final
 	}
 	return v
+}
+
+// storeTrouble returns why a job waits for the store, for a person; nil where err is
+// of the queue's own Redis, whose trouble the API reports by itself.
+func storeTrouble(err error) *proto.JobError {
+	switch {
+	case errors.Is(err, redisclient.ErrStoreFull):
+		return &proto.JobError{Code: "store_full", Message: "The store of receipts has no memory left", Action: "It goes on by itself when there is room: have the operator give the store more memory (maxmemory)"}
+	case errors.Is(err, redisclient.ErrStoreUnavailable):
+		return &proto.JobError{Code: "store_unavailable", Message: "The store of receipts does not answer", Action: "It goes on by itself when the store is back: have the operator look at the Redis of STORE_REDIS_URL"}
+	default:
+		return nil
+	}
 }
 
 // jitter is the back-off before attempt + 1: exponential from 2 s, with full

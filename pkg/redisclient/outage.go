@@ -18,6 +18,8 @@ const (
 type outage struct {
 	log       *slog.Logger
 	addresses []string
+	server    string // redis, or store where that is another
+	setting   string // that names its address
 
 	mu     sync.Mutex
 	since  time.Time // when it began; zero while Redis is there
@@ -36,7 +38,7 @@ func (o *outage) note(ctx context.Context, err error) error {
 	now := time.Now()
 	if !away {
 		if o.logged {
-			o.log.InfoContext(ctx, "redis is back", "addresses", o.addresses, "away_for", now.Sub(o.since).Round(time.Millisecond).String())
+			o.log.InfoContext(ctx, o.server+" is back", "addresses", o.addresses, "away_for", now.Sub(o.since).Round(time.Millisecond).String())
 		}
 		o.since, o.logged = time.Time{}, false
 		return err
@@ -50,7 +52,7 @@ func (o *outage) note(ctx context.Context, err error) error {
 	}
 	if now.Sub(o.warned) >= wait {
 		o.warned, o.logged = now, true
-		o.log.WarnContext(ctx, "redis does not answer, trying again: start it, or correct REDIS_URL", "addresses", o.addresses,
+		o.log.WarnContext(ctx, o.server+" does not answer, trying again: start it, or correct "+o.setting, "addresses", o.addresses,
 			"away_for", now.Sub(o.since).Round(time.Millisecond).String(), "err", err)
 	}
 	return err

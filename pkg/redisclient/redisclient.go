@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -32,10 +33,20 @@ var ErrUnavailable = errors.New("redis is not available")
 // ErrFull says that Redis refused to write because its memory is full. Nothing was written.
 var ErrFull = errors.New("redis is full")
 
+// The same of a client that was opened as the store's: they match [ErrUnavailable]
+// and [ErrFull] too.
+var (
+	ErrStoreUnavailable = fmt.Errorf("store: %w", ErrUnavailable)
+	ErrStoreFull        = fmt.Errorf("store: %w", ErrFull)
+)
+
 // Options are the optional settings of a client.
 type Options struct {
 	Logger  *slog.Logger  // discards by default
 	Timeout time.Duration // of a call whose context has no deadline; 5 s by default
+	// Store says that this is the store's Redis, which is not the queue's: errors
+	// and log lines then name it, and no call takes longer than Timeout.
+	Store bool
 	// Dial replaces how connections are made, for tests that cut them.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 }
@@ -49,6 +60,9 @@ type Client struct {
 	timeout time.Duration
 	db      int
 	outage  outage
+
+	store             bool
+	unavailable, full error // what it reports; ErrUnavailable and ErrFull, or the store's
 }
 
 // Open makes a client for a URL: redis:// or rediss://, several hosts separated
@@ -71,8 +85,16 @@ func Open(rawURL string, opts Options) (*Client, error) {
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Client{ready: make(chan struct{}), cancel: cancel, done: make(chan struct{}), timeout: opts.Timeout, db: option.SelectDB,
-		outage: outage{log: opts.Logger, addresses: option.InitAddress}}
+	c := &Client{
+		ready: make(chan struct{}), cancel: cancel, done: make(chan struct{}), timeout: opts.Timeout, db: option.SelectDB,
+		outage:      outage{log: opts.Logger, addresses: option.InitAddress, server: "redis", setting: "REDIS_URL"},
+		unavailable: ErrUnavailable, full: ErrFull,
+	}
+	if opts.Store {
+		c.store = true
+		c.outage.server, c.outage.setting = "store", "STORE_REDIS_URL"
+		c.unavailable, c.full = ErrStoreUnavailable, ErrStoreFull
+	}
 	go c.connect(ctx, option)
 	return c, nil
 }
@@ -147,7 +169,7 @@ func (c *Client) connect(ctx context.Context, option rueidis.ClientOption) {
 			c.outage.note(ctx, nil)
 			return
 		}
-		c.outage.note(ctx, fmt.Errorf("%w: %w", ErrUnavailable, err))
+		c.outage.note(ctx, fmt.Errorf("%w: %w", c.unavailable, err))
 		select {
 		case <-ctx.Done():
 			return
@@ -175,12 +197,12 @@ func (c *Client) Close() {
 func (c *Client) Do(ctx context.Context, build func(rueidis.Builder) rueidis.Completed) (rueidis.RedisMessage, error) {
 	client := c.live.Load()
 	if client == nil {
-		return rueidis.RedisMessage{}, ErrUnavailable
+		return rueidis.RedisMessage{}, c.unavailable
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	message, err := (*client).Do(ctx, build((*client).B())).ToMessage()
-	return message, c.outage.note(ctx, classify(err))
+	return message, c.outage.note(ctx, c.classify(err))
 }
 
 // DoMulti runs several commands in one round trip (one a node, on a Cluster).
@@ -188,7 +210,7 @@ func (c *Client) Do(ctx context.Context, build func(rueidis.Builder) rueidis.Com
 func (c *Client) DoMulti(ctx context.Context, build func(rueidis.Builder) []rueidis.Completed) ([]rueidis.RedisMessage, error) {
 	client := c.live.Load()
 	if client == nil {
-		return nil, ErrUnavailable
+		return nil, c.unavailable
 	}
 	commands := build((*client).B())
 	if len(commands) == 0 {
@@ -200,7 +222,7 @@ func (c *Client) DoMulti(ctx context.Context, build func(rueidis.Builder) []ruei
 	for i, result := range (*client).DoMulti(ctx, commands...) {
 		message, err := result.ToMessage()
 		if err != nil && !rueidis.IsRedisNil(err) {
-			return nil, c.outage.note(ctx, classify(err))
+			return nil, c.outage.note(ctx, c.classify(err))
 		}
 		messages[i] = message
 	}
@@ -223,16 +245,18 @@ func NewRepeatableScript(source string) *Script {
 func (c *Client) Run(ctx context.Context, script *Script, keys []string, args ...string) (rueidis.RedisMessage, error) {
 	client := c.live.Load()
 	if client == nil {
-		return rueidis.RedisMessage{}, ErrUnavailable
+		return rueidis.RedisMessage{}, c.unavailable
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	message, err := script.lua.Exec(ctx, *client, keys, args).ToMessage()
-	return message, c.outage.note(ctx, classify(err))
+	return message, c.outage.note(ctx, c.classify(err))
 }
 
 func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
+	// A job's context has hours, and its heartbeats, which end it where the queue's
+	// Redis is away, go on while the store is.
+	if _, ok := ctx.Deadline(); ok && !c.store {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, c.timeout)
@@ -248,20 +272,20 @@ var passing = map[string]bool{
 	"MISCONF": true, "NOREPLICAS": true, "NOAUTH": true, "WRONGPASS": true, "NOPERM": true, "UNBLOCKED": true,
 }
 
-func classify(err error) error {
+func (c *Client) classify(err error) error {
 	if err == nil || rueidis.IsRedisNil(err) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	redisErr, ok := rueidis.IsRedisErr(err)
 	if !ok { // a connection that failed, or a deadline that passed
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", c.unavailable, err)
 	}
 	code, _, _ := strings.Cut(redisErr.Error(), " ")
 	switch {
 	case code == "OOM":
-		return fmt.Errorf("%w: %w", ErrFull, err)
+		return fmt.Errorf("%w: %w", c.full, err)
 	case passing[code]:
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", c.unavailable, err)
 	default:
 		return err
 	}
@@ -280,6 +304,7 @@ func (c *Client) Ping(ctx context.Context) error {
 type Server struct {
 	RunID, Version        string
 	Persistence, Eviction string
+	MemoryUsed, MemoryMax int64 // bytes; no maximum, or one that it does not tell, is 0
 }
 
 // Describe asks Redis who it is. A Redis that hides its settings (as managed
@@ -300,6 +325,8 @@ func (c *Client) Describe(ctx context.Context) (Server, error) {
 		}
 	}
 	s := Server{RunID: known(facts["run_id"]), Version: known(facts["redis_version"]), Persistence: "unknown", Eviction: known(facts["maxmemory_policy"])}
+	s.MemoryUsed, _ = strconv.ParseInt(facts["used_memory"], 10, 64)
+	s.MemoryMax, _ = strconv.ParseInt(facts["maxmemory"], 10, 64)
 	switch facts["aof_enabled"] {
 	case "1":
 		s.Persistence = strings.TrimSpace("aof " + c.setting(ctx, "appendfsync"))

@@ -97,6 +97,7 @@ type App struct {
 	version string
 
 	redis   *redisclient.Client
+	store   *redisclient.Client // the same where there is one Redis
 	api     *httpapi.API
 	metrics metrics.Registry
 	stack   *lifecycle.Stack
@@ -131,10 +132,22 @@ func New(cfg config.API, log *slog.Logger, version string) (*App, error) {
 		redis.Close()
 		return nil
 	})
+	a.store = redis
+	if cfg.StoreRedisURL != cfg.RedisURL {
+		store, err := redisclient.Open(cfg.StoreRedisURL.Reveal(), redisclient.Options{Logger: log, Store: true})
+		if err != nil {
+			return nil, errors.Join(err, a.Stop())
+		}
+		a.store = store
+		a.stack.OnStop("store", func(context.Context) error {
+			store.Close()
+			return nil
+		})
+	}
 	a.api = httpapi.New(cfg, httpapi.Parts{
-		Redis: redis, Keys: keys, Queue: queue.New(redis, keys), Registry: registry.New(redis, keys),
-		Receipts:   receiptstore.New(redis, keys, receiptstore.Options{}),
-		Connection: connection.New(redis, keys, oauth(cfg), sealer, connection.Options{Logger: log}),
+		Redis: redis, Store: a.store, Keys: keys, Queue: queue.New(redis, keys), Registry: registry.New(redis, keys),
+		Receipts:   receiptstore.New(a.store, keys, receiptstore.Options{}),
+		Connection: connection.New(a.store, redis, keys, oauth(cfg), sealer, connection.Options{Logger: log}),
 		Verifier:   verifier(cfg.JWT), Page: pages, Metrics: a.metrics, Logger: log, Version: version,
 	}, httpapi.Options{})
 	return a, nil
@@ -157,7 +170,10 @@ func oauth(cfg config.API) connection.OAuth {
 
 // Start listens, on both addresses or on none. It does not wait for Redis.
 func (a *App) Start(ctx context.Context) error {
-	a.greetRedis()
+	a.greet(a.redis, "redis found")
+	if a.store != a.redis {
+		a.greet(a.store, "store found")
+	}
 
 	admin := http.NewServeMux()
 	admin.Handle("GET /metrics", a.metrics.Handler(a.log))
@@ -221,30 +237,30 @@ func listenTCP(ctx context.Context, addr string) (net.Listener, error) {
 	return plain.Listen(ctx, "tcp", addr)
 }
 
-// greetRedis logs, once Redis is there, which one it is, so that an operator can
-// compare it with what the worker logs, and warns of one that may lose jobs.
-func (a *App) greetRedis() {
+// greet logs, once a Redis is there, which one it is, so that an operator can
+// compare it with what the worker logs, and warns of one that may lose what it holds.
+func (a *App) greet(client *redisclient.Client, found string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		select {
-		case <-a.redis.Ready():
+		case <-client.Ready():
 		case <-ctx.Done():
 			return
 		}
-		server, err := a.redis.Describe(ctx)
+		server, err := client.Describe(ctx)
 		if err != nil {
 			a.log.WarnContext(ctx, "redis not described", logging.KeyError, err)
 			return
 		}
-		a.log.InfoContext(ctx, "redis found", "run_id", server.RunID, "db", a.redis.DB(), "prefix", a.cfg.QueuePrefix,
+		a.log.InfoContext(ctx, found, "run_id", server.RunID, "db", client.DB(), "prefix", a.cfg.QueuePrefix,
 			"redis_version", server.Version, "persistence", server.Persistence, "eviction", server.Eviction)
 		if server.Eviction != "noeviction" && server.Eviction != "unknown" {
-			a.log.WarnContext(ctx, "redis may evict queued jobs: set maxmemory-policy to noeviction", "eviction", server.Eviction)
+			a.log.WarnContext(ctx, "redis may evict what it holds: set maxmemory-policy to noeviction", "run_id", server.RunID, "eviction", server.Eviction)
 		}
 		if server.Persistence == "none" {
-			a.log.WarnContext(ctx, "redis keeps nothing over a restart: set appendonly to yes")
+			a.log.WarnContext(ctx, "redis keeps nothing over a restart: set appendonly to yes", "run_id", server.RunID)
 		}
 	}()
 	a.stack.OnStop("greeting of redis", func(context.Context) error {

@@ -123,14 +123,20 @@ func (a *API) hasDiagnosticKey(r *http.Request) bool {
 
 // diagnose answers what it could learn; with [redisclient.ErrUnavailable] that
 // Redis is not there, in the same shape.
-func (a *API) diagnose(ctx context.Context) (proto.Diagnostics, error) {
-	d := proto.Diagnostics{
-		Redis:   proto.RedisDiagnostics{Ping: "ERROR", Version: "unknown", Persistence: "unknown", Eviction: "unknown", RunID: "unknown", DB: a.Redis.DB(), Prefix: a.Keys.Prefix()},
+func (a *API) diagnose(ctx context.Context) (d proto.Diagnostics, err error) {
+	d = proto.Diagnostics{
+		Redis:   a.unknownRedis(a.Redis),
 		Workers: []proto.Worker{}, Queues: map[string]proto.QueueDiagnostics{},
 		CriticalChecks: proto.CriticalChecks{Status: "ERROR: Redis does not answer: start it, or correct REDIS_URL"},
 	}
 	if a.settings.SyncQueue != proto.QueueDefault {
 		d.CriticalChecks.SyncQueueHasWorker = new(bool)
+	}
+	if a.Store != a.Redis {
+		// At the same time as the queue's, which must not wait for a store that is away.
+		described := make(chan *proto.RedisDiagnostics, 1)
+		go func() { described <- a.describeStore(ctx) }()
+		defer func() { d.Store = <-described }()
 	}
 	server, err := a.Redis.Describe(ctx)
 	if err != nil {
@@ -141,14 +147,34 @@ func (a *API) diagnose(ctx context.Context) (proto.Diagnostics, error) {
 	if err != nil {
 		return d, err
 	}
-	d.Redis.Available, d.Redis.Ping = true, "OK"
-	d.Redis.Version, d.Redis.Persistence, d.Redis.Eviction, d.Redis.RunID = server.Version, server.Persistence, server.Eviction, server.RunID
+	d.Redis = found(d.Redis, server)
 	d.WorkersCount, d.Workers = roll.Count(), roll.Workers
 	for name, depth := range depths.Queues {
 		d.Queues[name] = queueDiagnostics(depth, depths.Now, roll.Listening(name))
 	}
 	d.CriticalChecks = a.critical(roll, refused)
 	return d, nil
+}
+
+// describeStore describes the store's Redis as far as it replies.
+func (a *API) describeStore(ctx context.Context) *proto.RedisDiagnostics {
+	d := a.unknownRedis(a.Store)
+	if server, err := a.Store.Describe(ctx); err == nil {
+		d = found(d, server)
+	}
+	return &d
+}
+
+// unknownRedis is what is known of a Redis that did not reply.
+func (a *API) unknownRedis(client *redisclient.Client) proto.RedisDiagnostics {
+	return proto.RedisDiagnostics{Ping: "ERROR", Version: "unknown", Persistence: "unknown", Eviction: "unknown", RunID: "unknown", DB: client.DB(), Prefix: a.Keys.Prefix()}
+}
+
+func found(d proto.RedisDiagnostics, s redisclient.Server) proto.RedisDiagnostics {
+	d.Available, d.Ping = true, "OK"
+	d.Version, d.Persistence, d.Eviction, d.RunID = s.Version, s.Persistence, s.Eviction, s.RunID
+	d.MemoryUsed, d.MemoryMax = s.MemoryUsed, s.MemoryMax
+	return d
 }
 
 func queueDiagnostics(depth queue.Depth, now time.Time, listening bool) proto.QueueDiagnostics {

@@ -88,10 +88,14 @@ func TestDiagnostics(t *testing.T) {
 	if len(d.Workers) != 1 {
 		t.Fatalf("workers = %+v", d.Workers)
 	}
+	if d.Redis.MemoryUsed == 0 {
+		t.Error("nobody says how much memory Redis uses")
+	}
 	diff(t, "diagnostics", d, proto.Diagnostics{
 		Redis: proto.RedisDiagnostics{
 			Available: true, Ping: "OK", Version: server.Version, Persistence: "none", Eviction: "noeviction",
 			RunID: server.RunID, DB: s.redis.DB(), Prefix: "{receipts}",
+			MemoryUsed: d.Redis.MemoryUsed, MemoryMax: server.MemoryMax,
 		},
 		WorkersCount: 1,
 		Workers: []proto.Worker{{

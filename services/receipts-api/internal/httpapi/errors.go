@@ -84,6 +84,15 @@ var table = []struct {
 		status: 499, code: "client_gone", // nobody reads it: for log and metrics
 		text: "The request was given up", action: "Send it again",
 	}},
+	// Those of the store come first: they match what follows too.
+	{redisclient.ErrStoreFull, problem{
+		status: http.StatusServiceUnavailable, code: "store_full", retryAfter: 30 * time.Second,
+		text: "The store of receipts has no memory left", action: "Give the store more memory (maxmemory), or remove old data",
+	}},
+	{redisclient.ErrStoreUnavailable, problem{
+		status: http.StatusServiceUnavailable, code: "store_unavailable", retryAfter: 5 * time.Second,
+		text: "The store of receipts is not available", action: "Try again in a moment; if it goes on, start the store or correct STORE_REDIS_URL",
+	}},
 	{redisclient.ErrFull, problem{
 		status: http.StatusServiceUnavailable, code: "redis_full", retryAfter: 30 * time.Second,
 		text: "Redis has no memory left", action: "Give Redis more memory (maxmemory), or remove old data",

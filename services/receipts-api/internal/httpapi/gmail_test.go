@@ -56,7 +56,7 @@ func (s *service) connectTo(g *google, tokenKeys string) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	s.api.Connection = connection.New(s.redis, s.keys, connection.OAuth{
+	s.api.Connection = connection.New(s.redis, s.redis, s.keys, connection.OAuth{
 		ClientID: "client", ClientSecret: "secret", RedirectURL: s.url + "/api/gmail/oauth/callback",
 		AuthURL: g.URL + "/auth", TokenURL: g.URL + "/token", RevokeURL: g.URL + "/revoke", GmailEndpoint: g.URL,
 	}, sealer, connection.Options{})

@@ -13,8 +13,10 @@ func (a *API) livez(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// readyz tells whether requests may come: Redis answers, and the process is not
-// stopping. Whether workers live is no matter: somebody must say that none does.
+// readyz reports whether requests may come: the queue's Redis replies, and the
+// process is not stopping. Whether workers live is no matter: somebody must say that
+// none does. Nor is the store: without it syncs are still accepted and jobs shown,
+// which a proxy would cut off if the API were not ready.
 func (a *API) readyz(c echo.Context) error {
 	if a.stopping.Load() {
 		return errStopping

@@ -37,6 +37,7 @@ import (
 // Parts are what the API is made of. All are required.
 type Parts struct {
 	Redis      *redisclient.Client
+	Store      *redisclient.Client // of businesses; the same as Redis where there is one
 	Keys       proto.Keys
 	Queue      *queue.Queue
 	Registry   *registry.Registry

@@ -99,8 +99,8 @@ func serveOn(t *testing.T, redisURL string, settings ...string) *service {
 		receipts: receiptstore.New(redis, keys, receiptstore.Options{}), metrics: prometheus.NewPedanticRegistry(), log: log,
 	}
 	s.api = New(cfg, Parts{
-		Redis: redis, Keys: keys, Queue: s.queue, Registry: s.registry, Receipts: s.receipts,
-		Connection: connection.New(redis, keys, connection.OAuth{}, sealer, connection.Options{}),
+		Redis: redis, Store: redis, Keys: keys, Queue: s.queue, Registry: s.registry, Receipts: s.receipts,
+		Connection: connection.New(redis, redis, keys, connection.OAuth{}, sealer, connection.Options{}),
 		Verifier:   auth.NewSecretVerifier([]byte(testSecret), auth.Options{}),
 		Page:       pages, Metrics: s.metrics, Logger: logger, Version: "v1.2.3",
 	}, Options{})

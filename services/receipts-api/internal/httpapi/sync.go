@@ -71,9 +71,9 @@ func (a *API) zone(c echo.Context) (*time.Location, error) {
 	return settings.Zone(a.settings.DefaultTimeZone)
 }
 
-// syncProblem says of a Redis that is not there what it means for a sync.
+// syncProblem says of a queue's Redis that is not there what it means for a sync.
 func syncProblem(err error) error {
-	if !errors.Is(err, redisclient.ErrUnavailable) {
+	if !errors.Is(err, redisclient.ErrUnavailable) || errors.Is(err, redisclient.ErrStoreUnavailable) {
 		return err
 	}
 	p := errNoRedis.because(err)

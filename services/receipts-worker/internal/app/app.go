@@ -51,10 +51,17 @@ func Run(ctx context.Context, settings config.Worker, version string, log *slog.
 		return err
 	}
 	stack.OnStop("redis", func(context.Context) error { client.Close(); return nil })
+	store := client
+	if settings.StoreRedisURL != settings.RedisURL {
+		if store, err = redisclient.Open(settings.StoreRedisURL.Reveal(), redisclient.Options{Logger: log, Store: true}); err != nil {
+			return err
+		}
+		stack.OnStop("store", func(context.Context) error { store.Close(); return nil })
+	}
 	if err := a.listen(ctx, settings.AdminAddr, stack); err != nil {
 		return err
 	}
-	works, err := a.works(settings, client, keys, stack)
+	works, err := a.works(settings, client, store, keys, stack)
 	if err != nil {
 		return err
 	}
@@ -67,7 +74,10 @@ func Run(ctx context.Context, settings config.Worker, version string, log *slog.
 		Interval: settings.HeartbeatInterval, TTL: settings.HeartbeatTTL, JobTimeout: settings.JobTimeout, MaxAttempts: settings.JobMaxAttempts,
 		Logger: log, Registerer: a.metrics,
 	})
-	go a.warn(ctx, client)
+	go a.warn(ctx, client, "redis")
+	if store != client {
+		go a.warn(ctx, store, "store")
+	}
 	if err := consumer.Run(ctx); err != nil {
 		return err
 	}
@@ -75,8 +85,8 @@ func Run(ctx context.Context, settings config.Worker, version string, log *slog.
 	return nil
 }
 
-// warn tells an operator of a Redis that could lose jobs.
-func (a *App) warn(ctx context.Context, client *redisclient.Client) {
+// warn logs that a Redis could lose what it holds.
+func (a *App) warn(ctx context.Context, client *redisclient.Client, name string) {
 	select {
 	case <-client.Ready():
 	case <-ctx.Done():
@@ -84,13 +94,13 @@ func (a *App) warn(ctx context.Context, client *redisclient.Client) {
 	}
 	server, err := client.Describe(ctx)
 	if err != nil {
-		return // the consumer tells of a Redis that is away
+		return // the client logs that it is away
 	}
 	if server.Eviction != "noeviction" && server.Eviction != "unknown" {
-		a.log.WarnContext(ctx, "redis may evict queued jobs: set maxmemory-policy noeviction", "eviction", server.Eviction)
+		a.log.WarnContext(ctx, "redis may evict what it holds: set maxmemory-policy noeviction", "redis", name, "eviction", server.Eviction)
 	}
 	if server.Persistence == "none" {
-		a.log.WarnContext(ctx, "redis keeps nothing over a restart: set appendonly yes", "persistence", server.Persistence)
+		a.log.WarnContext(ctx, "redis keeps nothing over a restart: set appendonly yes", "redis", name, "persistence", server.Persistence)
 	}
 }
 

@@ -18,12 +18,12 @@ import (
 )
 
 // works is what this worker does with each kind of job.
-func (a *App) works(settings config.Worker, client *redisclient.Client, keys proto.Keys, stack *lifecycle.Stack) (map[proto.Kind]queue.Work, error) {
+func (a *App) works(settings config.Worker, client, store *redisclient.Client, keys proto.Keys, stack *lifecycle.Stack) (map[proto.Kind]queue.Work, error) {
 	sealer, err := connection.NewSealer(settings.TokenKeys.Reveal())
 	if err != nil {
 		return nil, err
 	}
-	keeper := connection.New(client, keys, connection.OAuth{
+	keeper := connection.New(store, client, keys, connection.OAuth{
 		ClientID: settings.GoogleClientID, ClientSecret: settings.GoogleClientSecret.Reveal(),
 		TokenURL: settings.OAuthTokenURL, RevokeURL: settings.OAuthRevokeURL, GmailEndpoint: settings.GmailEndpoint,
 	}, sealer, connection.Options{Logger: a.log})
@@ -34,7 +34,7 @@ func (a *App) works(settings config.Worker, client *redisclient.Client, keys pro
 	}
 	reader := receiptmail.NewReader(cache)
 	stack.OnStop("mail reader", reader.Close)
-	syncer, err := gmailsync.New(receiptstore.New(client, keys, receiptstore.Options{}), connection.NewMeters(client, keys), runner.Mailboxes(keeper, settings.DefaultTimeZone), reader, gmailsync.Options{
+	syncer, err := gmailsync.New(receiptstore.New(store, keys, receiptstore.Options{}), connection.NewMeters(store, keys), runner.Mailboxes(keeper, settings.DefaultTimeZone), reader, gmailsync.Options{
 		Endpoint: settings.GmailEndpoint, Quota: gmailsync.Quota(settings.GmailQuotaProfile), JobTimeout: settings.JobTimeout,
 		Logger: a.log, Registerer: a.metrics,
 	})

@@ -42,7 +42,7 @@ func newLinked(t *testing.T, o options) *linked {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.NewJSONHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	l.keeper = connection.New(l.client, l.keys, connection.OAuth{
+	l.keeper = connection.New(l.client, l.client, l.keys, connection.OAuth{
 		ClientID: "client", ClientSecret: clientSecret, RedirectURL: "http://127.0.0.1/callback",
 		AuthURL: l.endpoint + "/o/oauth2/v2/auth", TokenURL: token.URL + "/token", RevokeURL: l.endpoint + "/revoke", GmailEndpoint: l.endpoint + "/",
 	}, sealer, connection.Options{Logger: logger})

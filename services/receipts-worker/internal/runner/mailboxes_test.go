@@ -36,7 +36,7 @@ func TestMailboxesAreInTheZoneOfTheirBusiness(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	keeper := connection.New(client, keys, connection.OAuth{}, sealer, connection.Options{})
+	keeper := connection.New(client, client, keys, connection.OAuth{}, sealer, connection.Options{})
 	open := runner.Mailboxes(keeper, time.UTC)
 	set(keys.Connection("b1"), "state", "connected", "epoch", "7", "address", "a@example.test")
 	for _, row := range []struct{ chosen, want string }{{"", "UTC"}, {"America/New_York", "America/New_York"}} {

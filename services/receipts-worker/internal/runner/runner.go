@@ -15,6 +15,7 @@ import (
 	"github.com/prosaas/receipts/pkg/connection"
 	"github.com/prosaas/receipts/pkg/queue"
 	"github.com/prosaas/receipts/pkg/receiptstore"
+	"github.com/prosaas/receipts/pkg/redisclient"
 	"github.com/prosaas/receipts/proto"
 	"github.com/prosaas/receipts/services/receipts-worker/internal/gmailsync"
 )
@@ -61,7 +62,9 @@ func Noop(keeper *connection.Keeper) queue.Work {
 		Title: "No operation",
 		Handle: func(ctx context.Context, job *queue.Job) (slog.LogValuer, error) {
 			opened, err := keeper.TryOpening(ctx, noopConnections)
-			if err != nil {
+			// It is the queue that is looked at: what could be opened is reported, and a
+			// store that is away is the API's and the client's to report.
+			if err != nil && !errors.Is(err, redisclient.ErrStoreUnavailable) {
 				return nil, err
 			}
 			seconds := min(max(job.Envelope().Params.Seconds, 0), 30)

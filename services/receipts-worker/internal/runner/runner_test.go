@@ -88,7 +88,7 @@ func TestJobs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			keeper := connection.New(client, keys, connection.OAuth{}, sealer, connection.Options{})
+			keeper := connection.New(client, client, keys, connection.OAuth{}, sealer, connection.Options{})
 			if row.open == nil {
 				row.open = runner.Mailboxes(keeper, time.UTC)
 			}
