@@ -108,10 +108,10 @@ type SessionAnswer struct {
 
 // Diagnostics is the answer of GET /api/receipts/queue/diagnostics.
 type Diagnostics struct {
-	Redis          RedisDiagnostics            `json:"redis"`           // the queue's
-	Store          *RedisDiagnostics           `json:"store,omitempty"` // where it is another Redis
-	WorkersCount   int                         `json:"workers_count"`   // live ones
-	Workers        []Worker                    `json:"workers"`         // and those that left or died in the last ten minutes
+	Redis          RedisDiagnostics            `json:"redis"`         // the queue's
+	Store          RedisDiagnostics            `json:"store"`         // of connections and receipts; the same where there is one Redis
+	WorkersCount   int                         `json:"workers_count"` // live ones
+	Workers        []Worker                    `json:"workers"`       // and those that left or died in the last ten minutes
 	Queues         map[string]QueueDiagnostics `json:"queues"`
 	CriticalChecks CriticalChecks              `json:"critical_checks"`
 	Invariants     *Invariants                 `json:"invariants,omitempty"` // where they were asked for

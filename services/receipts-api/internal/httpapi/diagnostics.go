@@ -123,21 +123,18 @@ func (a *API) hasDiagnosticKey(r *http.Request) bool {
 
 // diagnose answers what it could learn; with [redisclient.ErrUnavailable] that
 // Redis is not there, in the same shape.
-func (a *API) diagnose(ctx context.Context) (d proto.Diagnostics, err error) {
-	d = proto.Diagnostics{
-		Redis:   a.unknownRedis(a.Redis),
+func (a *API) diagnose(ctx context.Context) (proto.Diagnostics, error) {
+	d := proto.Diagnostics{
+		Redis: a.unknownRedis(a.Redis), Store: a.unknownRedis(a.Store),
 		Workers: []proto.Worker{}, Queues: map[string]proto.QueueDiagnostics{},
 		CriticalChecks: proto.CriticalChecks{Status: "ERROR: Redis does not answer: start it, or correct REDIS_URL"},
 	}
 	if a.settings.SyncQueue != proto.QueueDefault {
 		d.CriticalChecks.SyncQueueHasWorker = new(bool)
 	}
-	if a.Store != a.Redis {
-		// At the same time as the queue's, which must not wait for a store that is away.
-		described := make(chan *proto.RedisDiagnostics, 1)
-		go func() { described <- a.describeStore(ctx) }()
-		defer func() { d.Store = <-described }()
-	}
+	// At the same time as the queue's, which must not wait for a store that is away.
+	described := make(chan storeState, 1)
+	go func() { described <- a.describeStore(ctx) }()
 	server, err := a.Redis.Describe(ctx)
 	if err != nil {
 		return d, err
@@ -152,17 +149,26 @@ func (a *API) diagnose(ctx context.Context) (d proto.Diagnostics, err error) {
 	for name, depth := range depths.Queues {
 		d.Queues[name] = queueDiagnostics(depth, depths.Now, roll.Listening(name))
 	}
-	d.CriticalChecks = a.critical(roll, refused)
+	store := <-described
+	d.Store = store.RedisDiagnostics
+	d.CriticalChecks = a.critical(roll, refused, store.refused)
 	return d, nil
 }
 
-// describeStore describes the store's Redis as far as it replies.
-func (a *API) describeStore(ctx context.Context) *proto.RedisDiagnostics {
+// storeState is the store's Redis as far as it replies, and why it takes no writes.
+type storeState struct {
+	proto.RedisDiagnostics
+	refused error
+}
+
+func (a *API) describeStore(ctx context.Context) storeState {
 	d := a.unknownRedis(a.Store)
-	if server, err := a.Store.Describe(ctx); err == nil {
-		d = found(d, server)
+	server, err := a.Store.Describe(ctx)
+	if err != nil {
+		return storeState{d, err}
 	}
-	return &d
+	_, refused := a.Store.Run(ctx, tryWrite, []string{a.Keys.Quota("none")})
+	return storeState{found(d, server), refused}
 }
 
 // unknownRedis is what is known of a Redis that did not reply.
@@ -189,8 +195,9 @@ func queueDiagnostics(depth queue.Depth, now time.Time, listening bool) proto.Qu
 }
 
 // critical is the verdict: where Redis refuses to write, or no worker listens to
-// the queue that syncs go to, no sync is accepted.
-func (a *API) critical(roll registry.Roll, refused error) proto.CriticalChecks {
+// the queue that syncs go to, no sync is accepted; where the store refuses, those
+// that are accepted wait.
+func (a *API) critical(roll registry.Roll, refused, refusedByStore error) proto.CriticalChecks {
 	checks := proto.CriticalChecks{DefaultQueueHasWorker: roll.Listening(proto.QueueDefault), Status: "OK"}
 	listening := roll.Listening(a.settings.SyncQueue)
 	if a.settings.SyncQueue != proto.QueueDefault {
@@ -203,6 +210,12 @@ func (a *API) critical(roll registry.Roll, refused error) proto.CriticalChecks {
 		checks.Status = "ERROR: Redis takes no writes: its log says why"
 	case !listening:
 		checks.Status = "ERROR: no live worker listens to '" + a.settings.SyncQueue + "': start receipts-worker, or correct its WORKER_QUEUES"
+	case errors.Is(refusedByStore, redisclient.ErrFull):
+		checks.Status = "ERROR: the store has no memory left: give it more (maxmemory), or remove old data"
+	case errors.Is(refusedByStore, redisclient.ErrUnavailable):
+		checks.Status = "ERROR: the store does not answer: start it, or correct STORE_REDIS_URL"
+	case refusedByStore != nil:
+		checks.Status = "ERROR: the store takes no writes: its log says why"
 	}
 	return checks
 }

@@ -2,11 +2,13 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/prosaas/receipts/pkg/logging"
 	"github.com/prosaas/receipts/pkg/queue"
+	"github.com/prosaas/receipts/pkg/redisclient"
 )
 
 // ② The guard itself stands in the one script that pushes. What is here makes
@@ -44,6 +46,9 @@ func (a *API) pursue(ctx context.Context, w wish) (queue.Enqueued, error) {
 		return answer, err
 	}
 	connected, err := a.repair(ctx, w.business)
+	if errors.Is(err, redisclient.ErrStoreUnavailable) {
+		return answer, nil // nothing else is known than what the queue's index says
+	}
 	if err != nil || !connected {
 		return answer, err
 	}

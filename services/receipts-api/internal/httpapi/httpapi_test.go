@@ -70,6 +70,12 @@ func serve(t *testing.T, settings ...string) *service {
 
 func serveOn(t *testing.T, redisURL string, settings ...string) *service {
 	t.Helper()
+	return serveOnBoth(t, redisURL, redisURL, settings...)
+}
+
+// serveOnBoth starts the API with the queue in one Redis and the store in another.
+func serveOnBoth(t *testing.T, redisURL, storeURL string, settings ...string) *service {
+	t.Helper()
 	environ := []string{"JWT_SECRET=" + testSecret, "SYNC_RATE_LIMIT=0", "REDIS_URL=" + redisURL}
 	if !slices.Contains(settings, "DIAGNOSTIC_KEYS=") { // nothing is no value: it would not replace another
 		environ = append(environ, "DIAGNOSTIC_KEYS="+diagnosticKey)
@@ -85,6 +91,13 @@ func serveOn(t *testing.T, redisURL string, settings ...string) *service {
 		t.Fatal(err)
 	}
 	t.Cleanup(redis.Close)
+	store := redis
+	if storeURL != redisURL {
+		if store, err = redisclient.Open(storeURL, redisclient.Options{Logger: logger, Store: true}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(store.Close)
+	}
 	sealer, err := connection.NewSealer("")
 	if err != nil {
 		t.Fatal(err)
@@ -96,11 +109,11 @@ func serveOn(t *testing.T, redisURL string, settings ...string) *service {
 	keys := proto.MustKeys(cfg.QueuePrefix)
 	s := &service{
 		T: t, redis: redis, keys: keys, queue: queue.New(redis, keys), registry: registry.New(redis, keys),
-		receipts: receiptstore.New(redis, keys, receiptstore.Options{}), metrics: prometheus.NewPedanticRegistry(), log: log,
+		receipts: receiptstore.New(store, keys, receiptstore.Options{}), metrics: prometheus.NewPedanticRegistry(), log: log,
 	}
 	s.api = New(cfg, Parts{
-		Redis: redis, Store: redis, Keys: keys, Queue: s.queue, Registry: s.registry, Receipts: s.receipts,
-		Connection: connection.New(redis, redis, keys, connection.OAuth{}, sealer, connection.Options{}),
+		Redis: redis, Store: store, Keys: keys, Queue: s.queue, Registry: s.registry, Receipts: s.receipts,
+		Connection: connection.New(store, redis, keys, connection.OAuth{}, sealer, connection.Options{}),
 		Verifier:   auth.NewSecretVerifier([]byte(testSecret), auth.Options{}),
 		Page:       pages, Metrics: s.metrics, Logger: logger, Version: "v1.2.3",
 	}, Options{})

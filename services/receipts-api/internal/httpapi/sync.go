@@ -60,11 +60,16 @@ func (a *API) trySync(c echo.Context) (queue.Enqueued, error) {
 	return a.enqueue(c.Request().Context(), request)
 }
 
-// zone is the time zone in which the caller's business counts its days.
+// zone is the time zone in which the caller's business counts its days. While the
+// store does not reply it is the default: a sync is accepted whenever the queue is
+// well, and a range that ends a day early is completed by the next sync.
 func (a *API) zone(c echo.Context) (*time.Location, error) {
 	ctx, cancel := patient(c)
 	defer cancel()
 	settings, err := a.Connection.Settings(ctx, caller(c).BusinessID)
+	if errors.Is(err, redisclient.ErrStoreUnavailable) {
+		return a.settings.DefaultTimeZone, nil
+	}
 	if err != nil {
 		return nil, err
 	}
