@@ -29,7 +29,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // world is one Redis, one Google and a keeper between them.
 type world struct {
 	t      *testing.T
-	redis  *redisclient.Client
+	redis  *redisclient.Client // the queue's
+	store  *redisclient.Client // the same, but where a test divides them
 	keys   proto.Keys
 	google *google
 	oauth  connection.OAuth
@@ -45,7 +46,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(client.Close)
 	<-client.Ready()
-	w := &world{t: t, redis: client, keys: proto.MustKeys(proto.DefaultPrefix), google: newGoogle(t)}
+	w := &world{t: t, redis: client, store: client, keys: proto.MustKeys(proto.DefaultPrefix), google: newGoogle(t)}
 	w.oauth = connection.OAuth{
 		ClientID: "client", ClientSecret: planted + "client", RedirectURL: "http://127.0.0.1/api/gmail/oauth/callback",
 		AuthURL: w.google.URL + "/auth", TokenURL: w.google.URL + "/token", RevokeURL: w.google.URL + "/revoke", GmailEndpoint: w.google.URL + "/",
@@ -64,7 +65,7 @@ func (w *world) with(oauth connection.OAuth, tokenKeys string, opts connection.O
 		w.t.Fatal(err)
 	}
 	opts.Logger = slog.New(slog.NewTextHandler(&w.log, nil))
-	return connection.New(w.redis, w.redis, w.keys, oauth, sealer, opts)
+	return connection.New(w.store, w.redis, w.keys, oauth, sealer, opts)
 }
 
 // connect goes the whole way, with the mailbox that Google has now.
