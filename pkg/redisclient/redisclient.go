@@ -54,6 +54,7 @@ type Options struct {
 // Client is a connection to Redis that may still be coming.
 type Client struct {
 	live    atomic.Pointer[rueidis.Client]
+	refused atomic.Pointer[error] // of the last attempt to connect
 	ready   chan struct{}
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -169,13 +170,23 @@ func (c *Client) connect(ctx context.Context, option rueidis.ClientOption) {
 			c.outage.note(ctx, nil)
 			return
 		}
-		c.outage.note(ctx, fmt.Errorf("%w: %w", c.unavailable, err))
+		err = fmt.Errorf("%w: %w", c.unavailable, err)
+		c.refused.Store(&err)
+		c.outage.note(ctx, err)
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
 		}
 	}
+}
+
+// notYet is why there is no connection yet: what Redis said to the last attempt.
+func (c *Client) notYet() error {
+	if err := c.refused.Load(); err != nil {
+		return *err
+	}
+	return c.unavailable
 }
 
 // Ready is closed once the first connection stands. It says nothing of now.
@@ -197,7 +208,7 @@ func (c *Client) Close() {
 func (c *Client) Do(ctx context.Context, build func(rueidis.Builder) rueidis.Completed) (rueidis.RedisMessage, error) {
 	client := c.live.Load()
 	if client == nil {
-		return rueidis.RedisMessage{}, c.unavailable
+		return rueidis.RedisMessage{}, c.notYet()
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
@@ -210,7 +221,7 @@ func (c *Client) Do(ctx context.Context, build func(rueidis.Builder) rueidis.Com
 func (c *Client) DoMulti(ctx context.Context, build func(rueidis.Builder) []rueidis.Completed) ([]rueidis.RedisMessage, error) {
 	client := c.live.Load()
 	if client == nil {
-		return nil, c.unavailable
+		return nil, c.notYet()
 	}
 	commands := build((*client).B())
 	if len(commands) == 0 {
@@ -245,7 +256,7 @@ func NewRepeatableScript(source string) *Script {
 func (c *Client) Run(ctx context.Context, script *Script, keys []string, args ...string) (rueidis.RedisMessage, error) {
 	client := c.live.Load()
 	if client == nil {
-		return rueidis.RedisMessage{}, c.unavailable
+		return rueidis.RedisMessage{}, c.notYet()
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()

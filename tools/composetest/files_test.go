@@ -327,6 +327,9 @@ func TestSecretsAreFiles(t *testing.T) {
 				if secret[setting] {
 					t.Errorf("%s in %s has its %s in the environment", name, where, setting)
 				}
+				if setting == "STORE_REDIS_URL_FILE" && value != nil && *value == "" {
+					continue // one Redis
+				}
 				if strings.HasSuffix(setting, "_FILE") && (value == nil || !strings.HasPrefix(*value, "/run/secrets/")) {
 					t.Errorf("%s in %s reads its %s from elsewhere than /run/secrets", name, where, setting)
 				}
