@@ -182,3 +182,15 @@ func (l *loader) fault(variable, format string, args ...any) {
 	l.faulty[variable] = true
 	l.faults = append(l.faults, fmt.Errorf(variable+" "+format, args...))
 }
+
+// LogFormat returns LOG_FORMAT as it is set, for a program that ends before its
+// settings were checked.
+func LogFormat(environ []string) string {
+	format := ""
+	for _, entry := range environ {
+		if value, found := strings.CutPrefix(entry, "LOG_FORMAT="); found {
+			format = value
+		}
+	}
+	return format
+}

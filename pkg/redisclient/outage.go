@@ -38,7 +38,8 @@ func (o *outage) note(ctx context.Context, err error) error {
 	now := time.Now()
 	if !away {
 		if o.logged {
-			o.log.InfoContext(ctx, o.server+" is back", "addresses", o.addresses, "away_for", now.Sub(o.since).Round(time.Millisecond).String())
+			o.log.InfoContext(ctx, o.server+" is back", //nolint:sloglint // people grep for the name
+				"addresses", o.addresses, "away_for", now.Sub(o.since).Round(time.Millisecond).String())
 		}
 		o.since, o.logged = time.Time{}, false
 		return err
@@ -52,7 +53,8 @@ func (o *outage) note(ctx context.Context, err error) error {
 	}
 	if now.Sub(o.warned) >= wait {
 		o.warned, o.logged = now, true
-		o.log.WarnContext(ctx, o.server+" does not answer, trying again: start it, or correct "+o.setting, "addresses", o.addresses,
+		o.log.WarnContext(ctx, o.server+" does not answer, trying again: start it, or correct "+o.setting, //nolint:sloglint // as above
+			"addresses", o.addresses,
 			"away_for", now.Sub(o.since).Round(time.Millisecond).String(), "err", err)
 	}
 	return err

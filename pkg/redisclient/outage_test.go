@@ -2,6 +2,7 @@ package redisclient_test
 
 import (
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +48,8 @@ func TestAnOutageIsTwoLines(t *testing.T) {
 		}
 	}
 	server.Restart()
-	for c.Ping(t.Context()) != nil { // the client connects again by itself
+	for c.Ping(t.Context()) != nil {
+		runtime.Gosched() // the client connects again by itself
 	}
 	for what, want := range map[string]int{"redis does not answer": 1, "redis is back": 1, "away_for": 2} {
 		if got := log.count(what); got != want {

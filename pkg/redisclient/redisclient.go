@@ -167,12 +167,12 @@ func (c *Client) connect(ctx context.Context, option rueidis.ClientOption) {
 		if err == nil {
 			c.live.Store(&client)
 			close(c.ready)
-			c.outage.note(ctx, nil)
+			_ = c.outage.note(ctx, nil)
 			return
 		}
 		err = fmt.Errorf("%w: %w", c.unavailable, err)
 		c.refused.Store(&err)
-		c.outage.note(ctx, err)
+		_ = c.outage.note(ctx, err)
 		select {
 		case <-ctx.Done():
 			return

@@ -29,7 +29,7 @@ const usage = "usage: receipts-api [serve | healthcheck | version]"
 
 func main() {
 	if err := run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
-		logging.Failure(os.Stderr, os.Getenv("LOG_FORMAT"), "receipts-api", err)
+		logging.Failure(os.Stderr, config.LogFormat(os.Environ()), "receipts-api", err)
 		os.Exit(1)
 	}
 }

@@ -254,7 +254,8 @@ func (a *App) greet(client *redisclient.Client, found string) {
 			a.log.WarnContext(ctx, "redis not described", logging.KeyError, err)
 			return
 		}
-		a.log.InfoContext(ctx, found, "run_id", server.RunID, "db", client.DB(), "prefix", a.cfg.QueuePrefix,
+		a.log.InfoContext(ctx, found, //nolint:sloglint // one of two constants
+			"run_id", server.RunID, "db", client.DB(), "prefix", a.cfg.QueuePrefix,
 			"redis_version", server.Version, "persistence", server.Persistence, "eviction", server.Eviction)
 		if server.Eviction != "noeviction" && server.Eviction != "unknown" {
 			a.log.WarnContext(ctx, "redis may evict what it holds: set maxmemory-policy to noeviction", "run_id", server.RunID, "eviction", server.Eviction)

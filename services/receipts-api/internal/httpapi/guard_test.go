@@ -106,7 +106,7 @@ func TestDraining(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = response.Body.Close()
-		if response.StatusCode != 200 || response.Close != draining {
+		if response.StatusCode != http.StatusOK || response.Close != draining {
 			t.Errorf("draining %v: answered %d, and closes the connection: %v", draining, response.StatusCode, response.Close)
 		}
 	}

@@ -24,7 +24,7 @@ const usage = "usage: receipts-worker [serve | healthcheck | version]"
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
-		logging.Failure(os.Stderr, os.Getenv("LOG_FORMAT"), "receipts-worker", err)
+		logging.Failure(os.Stderr, config.LogFormat(os.Environ()), "receipts-worker", err)
 		os.Exit(1)
 	}
 }
