@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-const databases = 512
+const databases = 1024
 
 var shared struct {
 	sync.Mutex
