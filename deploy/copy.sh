@@ -21,6 +21,7 @@ composition=deploy/.deployed/compose.yaml
 [ -e "$composition" ] || composition=compose.yaml
 
 mkdir -p backups
+rm -rf "$PWD"/backups/.work-* # of a run that was killed, which held this lock: they may be in clear
 work=$(mktemp -d "$PWD/backups/.work-XXXXXX")
 scratch=$project-scratch-redis
 tidy() {

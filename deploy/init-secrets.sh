@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes what is secret, once, as files in deploy/secrets, or in the folder that is
-# its argument; what is there already stays as it is. Containers read these files as users of their own, so that
-# each is readable by all; the folder keeps everybody else of this machine out.
+# Makes each secret once, as a file in deploy/secrets or in the folder given as its
+# argument. It leaves existing files as they are. The containers' users read these
+# files, so each is readable by all; the folder keeps other users of this machine out.
 #
 # GOOGLE_CLIENT_SECRET, where it is set, becomes the OAuth client's secret; else
 # one is made up, which only the simulator takes and production refuses.

@@ -5,8 +5,9 @@
 // Tokens lie in Redis sealed ([Sealer]), never in the clear, and no error or
 // log shows one. Each change of a connection is one script that compares what
 // it was decided on, so that a crash leaves the connection as it was or as it
-// is to be. The index of connected businesses lies in another slot, or in another
-// Redis (the queue's), and is written after it: what a crash leaves undone there, [Keeper.Repair] mends.
+// is to be. The index of connected businesses is in another slot, or in another
+// Redis (the queue's), and is written after the connection: [Keeper.Repair]
+// completes what a crash left undone there.
 package connection
 
 import (

@@ -42,9 +42,12 @@ func TestFullSyncReadsEveryReceiptOnce(t *testing.T) {
 	if rows := len(w.hash(w.keys.Receipts(business))); rows != result.Saved {
 		t.Errorf("%d rows, want saved %d", rows, result.Saved)
 	}
-	// Three months, or four where tomorrow, which the search reaches into, is another.
+	months := 3 // and the next one, if it begins tomorrow: the search reaches so far
+	if now := time.Now().In(mustZone(t)); now.AddDate(0, 0, 1).Month() != now.Month() {
+		months++
+	}
 	last := j.told[len(j.told)-1]
-	if last.Phase != proto.PhaseDone || last.WindowsDone != last.WindowsTotal || last.WindowsTotal < 3 || last.WindowsTotal > 4 || last.Pending != 0 || last.Scanned != result.Scanned || *last.Percent != 100 {
+	if last.Phase != proto.PhaseDone || last.WindowsDone != months || last.WindowsTotal != months || last.Pending != 0 || last.Scanned != result.Scanned || *last.Percent != 100 {
 		t.Errorf("last progress %+v", last)
 	}
 
