@@ -54,7 +54,7 @@ demo: images bin/token ## what is deployed, with simulated Gmail, beside whateve
 demo-down: ## end the demo, and remove what it stored (DEMO=name)
 	@deploy/demo.sh down '$(DEMO)'
 
-# The images that were built last, whatever was edited since: settings change alone.
+# Deploys the images that were built last, so that settings change without new ones.
 prod-up: ## deploy the images, and prove it; where anything is wrong, back to what ran before
 	RECEIPTS_VERSION="$${RECEIPTS_VERSION:-$$(cat $(BUILT) 2>/dev/null || echo '$(VERSION)')}" deploy/prod-up.sh
 

@@ -23,8 +23,8 @@ name=backups/$(date -u +%Y-%m-%dT%H%M%SZ)
 partial=$work/copy
 mkdir "$partial"
 
-# The queue first, the files last: whatever a job names was written before it, and
-# a file before the receipt that names it, so that everything named is in the copy.
+# Redis first, the files last: a file is written before the receipt that names it,
+# so every receipt in the copy finds its file.
 for store in $stores; do
 	copied "$store" >"$partial/$store.rdb" || fail "the copy of $store failed: is it running? docker compose --file $composition ps"
 done

@@ -1,4 +1,4 @@
-# Sourced, at the root of a checkout, by whatever changes what is deployed: sets
+# Sourced at the root of a checkout by each script that changes a deployment: sets
 # project to production's, holds its lock, and refuses to touch what another
 # checkout deployed.
 # shellcheck shell=sh

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Restores the newest copy, from BACKUP_URL where it is set, into volumes of its
-# own, counts what is in it, and removes them. The system that runs is only asked
-# how many receipts it has, where the copy has none.
+# Loads the newest copy (from BACKUP_URL, if set) into a volume of its own, counts
+# its keys and receipts, and removes the volume. It reads the running system only
+# if the copy has no receipts, to learn whether that can be right.
 set -eu
 cd "$(dirname "$0")/.."
 umask 077
@@ -20,7 +20,7 @@ end() {
 trap end EXIT
 trap 'exit 1' HUP INT TERM
 
-# fresh makes the volume anew, owned by the user of Redis, as its image's /data is.
+# fresh recreates the volume. Its owner is the user of Redis, like /data's in the image.
 fresh() {
 	docker volume rm --force "$volume" >/dev/null
 	docker run --rm --network none --mount "type=volume,source=$volume,target=/data" --entrypoint sh "$redis_image" -c :

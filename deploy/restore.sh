@@ -1,8 +1,8 @@
 #!/bin/sh
 # Puts a copy that backup.sh made in the place of what the deployed stack holds.
-# Everything is checked while the system runs. Whatever fails after it was
-# stopped, what was there before comes back; if this script itself was killed,
-# the next run of it finishes the way back first. Jobs that were under way when
+# Everything is checked while the system runs. If anything fails after the stop,
+# the old contents come back. If this script itself was killed, its next run puts
+# them back first. Jobs that were under way when
 # the copy was made are taken up by the next worker; leases never go back, since
 # each is at least the time at which it is given.
 set -eu

@@ -126,7 +126,7 @@ func origin(files string) string {
 	return strings.Join(names, ",")
 }
 
-// differing joins what is wrong with any container.
+// differing joins the faults of all containers into one error.
 func differing(all []container, fault func(container) string) error {
 	var texts []string
 	for _, one := range all {

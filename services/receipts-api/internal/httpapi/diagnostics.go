@@ -171,7 +171,7 @@ func (a *API) describeStore(ctx context.Context) storeState {
 	return storeState{found(d, server), refused}
 }
 
-// unknownRedis is what is known of a Redis that did not reply.
+// unknownRedis describes a Redis that did not reply.
 func (a *API) unknownRedis(client *redisclient.Client) proto.RedisDiagnostics {
 	return proto.RedisDiagnostics{Ping: "ERROR", Version: "unknown", Persistence: "unknown", Eviction: "unknown", RunID: "unknown", DB: client.DB(), Prefix: a.Keys.Prefix()}
 }

@@ -186,8 +186,7 @@ func (a *API) verdict(c echo.Context, name string, e queue.Enqueued) error {
 }
 
 // judge is the answer 202 to a request for a job on a queue, with its headers,
-// or the problem that there is instead. What was accepted is logged: who asked,
-// and which job it became.
+// or the problem that there is instead. It logs who asked for each accepted job.
 func (a *API) judge(c echo.Context, name string, e queue.Enqueued) (proto.SyncAccepted, error) {
 	if p, refused := refusals[e.Verdict]; refused {
 		named := strings.NewReplacer("{queue}", name)
