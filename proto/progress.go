@@ -52,9 +52,10 @@ type SyncResult struct {
 	HistoryExpired bool `json:"history_expired"` // Gmail no longer knew the cursor: the gap was listed instead
 }
 
-// NoopResult is the result of a noop that finished.
+// NoopResult is the result of a noop that finished. Connections is nil if the store
+// did not reply: then none was tried, and nothing is known.
 type NoopResult struct {
-	Connections OpenedConnections `json:"connections"`
+	Connections *OpenedConnections `json:"connections,omitempty"`
 }
 
 // OpenedConnections counts stored Gmail connections that a worker tried to open.
@@ -66,6 +67,9 @@ type OpenedConnections struct {
 
 // LogValue is what the log shows of a noop that finished.
 func (r NoopResult) LogValue() slog.Value {
+	if r.Connections == nil {
+		return slog.GroupValue()
+	}
 	return slog.GroupValue(slog.Int("connections_tried", r.Connections.Tried), slog.Int("connections_unreadable", r.Connections.Unreadable))
 }
 

@@ -87,11 +87,9 @@ func (f *flow) opened(context.Context) (string, error) {
 	if f.settings.TokenKeysLost != "" {
 		return "", uncheckedError("TOKEN_KEYS_LOST=yes")
 	}
-	var result struct {
-		Connections *proto.OpenedConnections `json:"connections"`
-	}
+	var result proto.NoopResult
 	if err := json.Unmarshal(f.result, &result); err != nil || result.Connections == nil {
-		return "", uncheckedError("the worker is of a release that does not report it")
+		return "", uncheckedError("the worker reports none: it is of an older release, or its store does not reply")
 	}
 	tried, unreadable := result.Connections.Tried, result.Connections.Unreadable
 	if unreadable > 0 {

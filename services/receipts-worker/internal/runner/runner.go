@@ -62,9 +62,11 @@ func Noop(keeper *connection.Keeper) queue.Work {
 		Title: "No operation",
 		Handle: func(ctx context.Context, job *queue.Job) (slog.LogValuer, error) {
 			opened, err := keeper.TryOpening(ctx, noopConnections)
-			// It is the queue that is looked at: what could be opened is reported, and a
-			// store that is away is the API's and the client's to report.
-			if err != nil && !errors.Is(err, redisclient.ErrStoreUnavailable) {
+			result := proto.NoopResult{Connections: &opened}
+			switch {
+			case errors.Is(err, redisclient.ErrStoreUnavailable):
+				result.Connections = nil // the noop checks the queue, which is well
+			case err != nil:
 				return nil, err
 			}
 			seconds := min(max(job.Envelope().Params.Seconds, 0), 30)
@@ -74,7 +76,7 @@ func Noop(keeper *connection.Keeper) queue.Work {
 			case <-ctx.Done():
 				return nil, context.Cause(ctx)
 			case <-timer.C:
-				return proto.NoopResult{Connections: opened}, nil
+				return result, nil
 			}
 		},
 	}
