@@ -20,6 +20,8 @@ keep=${keep:-14}
 case $keep in '' | *[!0-9]* | 0*) fail "BACKUP_KEEP is $keep: set a whole number from 1" ;; esac
 
 name=backups/$(date -u +%Y-%m-%dT%H%M%SZ)
+[ ! "$(in_volume "${project}_redis" 999:1000 '[ ! -e .restore ] || echo unfinished' </dev/null)" ] ||
+	fail "a restore is unfinished: make restore puts back what was there. Then run this again"
 partial=$work/copy
 mkdir "$partial"
 

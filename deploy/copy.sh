@@ -14,7 +14,7 @@ for service in redis redis-store; do
 	[ ! "$(containers $service)" ] || stores="$stores $service"
 done
 stores=${stores# }
-[ "$stores" ] || fail "nothing of the project $project is deployed: run make prod-up, then this again"
+[ "$stores" ] || fail "the project $project has no containers. If it was never deployed: make prod-up. If it was taken down: docker compose --file deploy/.deployed/compose.yaml up --no-start. Then run this again"
 redis_image=$(docker inspect --format '{{.Image}}' "$(containers redis)")
 
 composition=deploy/.deployed/compose.yaml
@@ -30,7 +30,8 @@ tidy() {
 }
 
 # Settings come from the environment and .env, as compose reads them.
-docker compose --file compose.yaml config --environment | grep -E '^(BACKUP|AWS)_' >"$work/settings" || true
+grep '^name:' compose.prod.yaml | docker compose --file - config --environment >"$work/environment" || fail "docker compose cannot read .env: correct it, then run this again"
+grep -E '^(BACKUP|AWS)_[A-Z0-9_]*=.' "$work/environment" >"$work/settings" || true # one that is empty is not set
 setting() { sed -n "s/^$1=//p" "$work/settings"; }
 
 # tool runs the program backup on this machine's files, as this user. Options of

@@ -53,7 +53,11 @@ mkdir -p "$state"
 chmod 0700 "$state"
 # What nothing goes back to keeps no copy of the secrets.
 forget() {
+	local mounted
+	# After a prod-up that was killed, containers mount a copy that compose.yaml does not name.
+	mounted=$(docker ps --all --filter "label=com.docker.compose.project=$project" --format '{{.Label "receipts.files"}}') || return 0
 	for copy in "$state"/files-*; do
+		[[ $mounted != *"/${copy##*/}"* ]] || continue
 		grep --quiet --no-messages --fixed-strings "/${copy##*/}/" "$state/compose.yaml" || rm -rf "$copy"
 	done
 }
@@ -106,6 +110,11 @@ program=$(docker create "$(next --profile tools config --images verify)")
 docker cp "$program:/verify" - | tar -xC "$state"
 docker rm "$program" >/dev/null
 look --only config || fail "verify found a fault in the compose files"
+
+# Services that start on half a restore would write into what it is to put back.
+! docker volume inspect "${project}_redis" >/dev/null 2>&1 || docker run --rm --network none --user 999:1000 \
+	--mount "type=volume,source=${project}_redis,target=/volume,volume-nocopy" --entrypoint sh "$(next config --images redis)" -c '[ ! -e /volume/.restore ]' ||
+	fail "a restore is unfinished, and make restore puts back what was there. If the stack was taken down, first: docker compose --file $state/compose.yaml up --no-start"
 
 before=$(containers --all)
 first=$(grep --quiet --no-messages --line-regexp "name: $project" "$state/compose.yaml" || echo yes)

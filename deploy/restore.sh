@@ -48,41 +48,67 @@ start() {
 	done
 }
 
-# The file .restore in a volume says how far its swap is: "out", the old contents
-# are being moved to the folder that it names; "in", all of them are there.
-# Whether the restore is done is decided by that of redis, the first to be written
-# and the first to be removed.
+# The file .restore in a volume names the step of its swap and the folder of the old
+# contents. "stopped": nothing was moved. "out": the old contents are being moved to
+# the folder. "in": all of them are there. That of redis is the first to be written
+# and the last to be removed: it decides whether a restore is unfinished.
+#
+# Nothing is deleted on the way. Contents that are in the way of the old ones, the
+# copy's or what was written since, are moved aside to .undone-….
 # shellcheck disable=SC2016 # names of the container
-undo='[ -e .restore ] || exit 0
-read -r state replaced <.restore
-[ "$state" = out ] || {
-	find . -mindepth 1 -maxdepth 1 ! -name ".replaced-*" ! -name .restore -exec rm -rf {} ";"
-	echo "out $replaced" >.restore.new
+steps='mark() {
+	echo "$*" >.restore.new
 	mv .restore.new .restore
 }
-[ ! -e "$replaced" ] || {
-	find "$replaced" -mindepth 1 -maxdepth 1 -exec mv {} . ";"
-	rm -rf "$replaced"
+# move FROM TO moves every entry but our own folders, and fails at the first that cannot be.
+move() {
+	for entry in "$1"/* "$1"/.[!.]*; do
+		case ${entry##*/} in .replaced-* | .undone-* | .restoring | .restore | .restore.new) continue ;; esac
+		[ -e "$entry" ] || [ -L "$entry" ] || continue
+		mv "$entry" "$2/"
+	done
 }
-rm -rf .restoring .restore.new
-rm .restore'
+'
+# shellcheck disable=SC2016 # as above
+undo='[ -e .restore ] || {
+	rm -rf .restoring .restore.new
+	exit 0
+}
+read -r state replaced <.restore
+undone=.undone-${replaced#.replaced-}
+[ "$state" != in ] || {
+	mkdir -p "$undone"
+	move . "$undone"
+	mark out "$replaced"
+}
+[ ! -d "$replaced" ] || {
+	for entry in "$replaced"/* "$replaced"/.[!.]*; do
+		[ -e "$entry" ] && [ -e "./${entry##*/}" ] || continue
+		mkdir -p "$undone"
+		mv "./${entry##*/}" "$undone/"
+	done
+	move "$replaced" .
+	rmdir "$replaced"
+}
+rm -rf .restoring
+mark stopped "$replaced"'
+# shellcheck disable=SC2016 # as above
 swap='mkdir "$replaced"
-echo "out $replaced" >.restore.new
-mv .restore.new .restore
-find . -mindepth 1 -maxdepth 1 ! -name ".replaced-*" ! -name .restoring ! -name .restore -exec mv {} "$replaced/" ";"
-echo "in $replaced" >.restore.new
-mv .restore.new .restore
-find .restoring -mindepth 1 -maxdepth 1 -exec mv {} . ";"
-rm -rf .restoring'
+mark out "$replaced"
+move . "$replaced"
+mark in "$replaced"
+move .restoring .
+rmdir .restoring'
 
 go_back() {
 	backwards=''
 	for part in $parts; do backwards="$part $backwards"; done
 	stop
 	for part in $backwards; do
-		each "$part" "$undo" || fail "what was there could not be put back into the volume ${project}_$part: make restore tries again"
+		each "$part" "$steps$undo" || fail "what was there could not be put back into the volume ${project}_$part: make restore tries again"
 	done
-	start 120 || fail "what was there before is back, but is not healthy: docker compose --file $composition ps"
+	start 120 || fail "what was there before is back, but is not healthy: docker compose --file $composition ps. Then make restore tries again"
+	for part in $backwards; do each "$part" 'rm -f .restore'; done
 	echo "restore: what was there before is back, and runs" >&2
 }
 end() {
@@ -117,6 +143,7 @@ for part in $parts; do each "$part" 'rm -f .restore .restore.new'; done
 unpack "$from"
 [ "$(services)" ] || fail "neither receipts-api nor receipts-worker is deployed: make prod-up first. Nothing was touched"
 for store in $stores; do
+	each "$store" '[ -d appendonlydir ]' || fail "the volume ${project}_$store has no appendonlydir: Redis would not read the copy. Set appendonly yes, make prod-up, then restore. Nothing was touched"
 	load "$store" "${project}_$store"
 	echo "restore: $store loads: $keys keys, $receipts receipts" >&2
 	# With append-only on, Redis reads only its append-only files: the copy becomes their base.
@@ -131,8 +158,9 @@ in_volume "${project}_blobs" 65532:65532 'rm -rf .restoring; mkdir .restoring; t
 
 replaced=.replaced-$(date -u +%Y-%m-%dT%H%M%SZ)
 stopped=yes
+each redis "${steps}mark stopped $replaced"
 stop
-for part in $parts; do each "$part" "replaced=$replaced
+for part in $parts; do each "$part" "${steps}replaced=$replaced
 $swap"; done
 start "$limit" || fail "not everything is healthy after $limit s"
 
@@ -144,7 +172,7 @@ stopped=''
 space=''
 for part in $parts; do
 	each "$part" "rm -f .restore
-find . -mindepth 1 -maxdepth 1 -name '.replaced-*' ! -name $replaced -exec rm -rf {} ';'"
+find . -mindepth 1 -maxdepth 1 '(' -name '.replaced-*' -o -name '.undone-*' ')' ! -name $replaced -exec rm -rf {} ';'"
 	space="$space, $part $(each "$part" "du -sk $replaced" | cut -f 1) kB"
 done
 echo "restored $from; make verify checks whether all is well"

@@ -17,7 +17,7 @@ trap 'rm -rf "$root"' EXIT
 mkdir -p "$root/bin" "$root/usr/bin" "$root/data" "$root/etc" "$root/tmp"
 cp "$(command -v redis-server)" "$(command -v redis-cli)" "$root/usr/bin/"
 cp "$(command -v busybox)" "$root/bin/"
-for applet in sh cat cp du find ls mkdir mv rm tar; do ln -s busybox "$root/bin/$applet"; done
+for applet in sh cat cp du find ls mkdir mv rm rmdir tar; do ln -s busybox "$root/bin/$applet"; done
 # What they are linked against, at the paths where the loader looks. (A busybox
 # that is static has nothing.)
 { ldd "$root/usr/bin/redis-server" "$root/usr/bin/redis-cli" && { ldd "$root/bin/busybox" || true; } 2>/dev/null; } | grep -o '/[^ )]*' | sort -u |
