@@ -47,7 +47,9 @@ images: $(if $(filter prebuilt,$(BINARY)),bin/third-party-notices.txt) ## images
 bin/third-party-notices.txt: build
 	bin/notices bin/receipts-api bin/receipts-worker bin/verify bin/gmailsim bin/backup >$@
 
+# Under a version of its own: production's next prod-up must not find these images.
 demo: BUILT = /dev/null
+demo: VERSION := $(VERSION)-demo
 demo: images bin/token ## what is deployed, with simulated Gmail, beside whatever runs (DEMO=name: another one)
 	@RECEIPTS_VERSION='$(VERSION)' deploy/demo.sh up '$(DEMO)'
 

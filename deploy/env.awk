@@ -22,9 +22,20 @@ NR == FNR {
 	next
 }
 
+FNR == 1 { sub(/^\357\273\277/, "") } # a byte-order mark
+
+# The lines of a quoted value that goes on are no names, and may be secret.
+open {
+	if (index($0, open)) open = ""
+	next
+}
+
 { sub(/^[ \t]*(export[ \t]+)?/, "") }
 
-match($0, /^[A-Za-z_][A-Za-z0-9_]*[ \t]*=/) {
+match($0, /^[A-Za-z_][A-Za-z0-9_.-]*[ \t]*[=:]/) {
+	value = substr($0, RLENGTH + 1)
+	sub(/^[ \t]+/, "", value)
+	if (value ~ /^["']/ && !index(substr(value, 2), substr(value, 1, 1))) open = substr(value, 1, 1)
 	name = substr($0, 1, RLENGTH - 1)
 	sub(/[ \t]+$/, "", name)
 	if (name in known) next

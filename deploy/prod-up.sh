@@ -96,7 +96,7 @@ if [ ! -d "$copy" ]; then
 	mv "$state/files-partial" "$copy"
 fi
 RECEIPTS_FILES=./$copy composition --profile '*' config >"$state/next.yaml"
-next --profile tools pull --quiet --policy missing || fail "an image is missing: make images builds them"
+next --profile tools pull --quiet --policy missing || fail "an image is missing: make images builds ours; pull that of Redis, or write REDIS_IMAGE into .env (tools/redis-image.sh makes one)"
 for image in $(next --profile tools config --images | sort -u); do
 	[[ $image != sha256:* ]] || continue
 	id=$(docker image inspect --format '{{.Id}}' "$image")

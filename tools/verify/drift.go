@@ -229,7 +229,11 @@ func commandDrift(found drift, s service, one container) string {
 			wanted = unescaped(part.deployed)
 		}
 		if !slices.Equal(wanted, part.found) {
-			return fmt.Sprintf("has the %s %q, want %q", part.name, part.found, wanted)
+			at := 0 // the words themselves may hold a password
+			for at < min(len(wanted), len(part.found)) && wanted[at] == part.found[at] {
+				at++
+			}
+			return fmt.Sprintf("has another %s, of %d words where %d are deployed, from word %d on", part.name, len(part.found), len(wanted), at+1)
 		}
 	}
 	return ""
@@ -276,7 +280,7 @@ func variables(environ []string) map[string]string {
 	return values
 }
 
-var secretName = regexp.MustCompile(`KEY|SECRET|TOKEN|PASS|CREDENTIAL|REDIS_URL`)
+var secretName = regexp.MustCompile(`(?i)KEY|SECRET|TOKEN|PASS|PWD|AUTH|CREDENTIAL|DSN|REDIS_URL`)
 
 // shown returns a value for people. What may be a secret is not shown.
 func shown(name, value string, set bool) string {
