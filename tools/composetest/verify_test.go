@@ -179,7 +179,7 @@ func TestKilledForMemory(t *testing.T) {
 	worker := s.of("receipts-worker")[0]
 	limit := s.inspect("{{.HostConfig.Memory}}", worker)[0]
 	s.must("docker", "stop", worker)
-	s.must("docker", "update", "--memory", "6m", "--memory-swap", "6m", worker)
+	s.must("docker", "update", "--memory", "16m", "--memory-swap", "16m", worker)
 	s.must("docker", "start", worker)
 	s.eventually("it was killed and restarted", func() bool {
 		return s.inspect("{{.State.OOMKilled}} {{gt .RestartCount 0}}", worker)[0] == "true true"

@@ -184,8 +184,19 @@ func healthy(byService map[string][]container) (string, error) {
 // taken for one that ends at its start again and again: so the engine counts.
 const steadyAfter = 10 * time.Second
 
+// steady reports earlier restarts too: engines note that a process was killed for
+// memory only of its last end, so a later end of another kind hides it.
 func steady(byService map[string][]container) (string, error) {
-	return "", faulty(byService, func(one container) string {
+	var restarted []string
+	for _, all := range byService {
+		for _, one := range all {
+			if one.RestartCount > 0 {
+				restarted = append(restarted, fmt.Sprintf("%s was restarted %d times, last %s ago", one.name(), one.RestartCount, time.Since(one.State.StartedAt).Round(time.Second)))
+			}
+		}
+	}
+	slices.Sort(restarted)
+	return strings.Join(restarted, "; "), faulty(byService, func(one container) string {
 		up := time.Since(one.State.StartedAt)
 		if one.State.OOMKilled { // which has a check of its own
 			return ""
@@ -198,8 +209,8 @@ func steady(byService map[string][]container) (string, error) {
 }
 
 // enoughMemory returns an error naming each container whose process the kernel
-// killed for memory, with its restarts. Engine 20.10 keeps OOMKilled when it
-// restarts a container by itself; the exit code is 0 by then.
+// killed for memory when it last ended, with its restarts. Engine 20.10 keeps
+// OOMKilled when it restarts a container by itself; the exit code is 0 by then.
 func enoughMemory(byService map[string][]container) (string, error) {
 	return "", faulty(byService, func(one container) string {
 		if !one.State.OOMKilled {
